@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from dcsim.codec import fixed_width
 from dcsim.errors import MalformedError, TruncatedError
@@ -42,7 +41,9 @@ def encode(symbols: Symbols) -> HuffmanStream:
     if np.count_nonzero(lengths) < 2:
         bits = np.zeros(n_blocks(len(symbols)), np.int64)
         return HuffmanStream(len(symbols), lengths, bits, b"")
-    payload, bits = _encode_blocks(symbols, _reversed_codes(lengths), lengths)
+    from dcsim.codec import kernels
+
+    payload, bits = kernels.encode_blocks(symbols, _reversed_codes(lengths), lengths, BLOCK_SYMBOLS)
     return HuffmanStream(len(symbols), lengths, bits, payload.tobytes())
 
 
@@ -64,10 +65,12 @@ def decode(stream: HuffmanStream) -> Symbols:
             raise MalformedError("a stream with one distinct symbol has no bits, yet its blocks claim some")
         symbol = int(np.argmax(stream.lengths)) if len(stream.lengths) else 0
         return np.full(stream.n_symbols, symbol, np.uint16)
+    from dcsim.codec import kernels
+
     table_symbols, table_lengths = _decode_table(stream.lengths)
     symbols = np.empty(stream.n_symbols, np.uint16)
     padded = np.frombuffer(stream.payload + bytes(8), np.uint8)
-    bad = _decode_blocks(padded, stream.block_bits, starts, table_symbols, table_lengths, symbols)
+    bad = kernels.decode_blocks(padded, stream.block_bits, starts, table_symbols, table_lengths, symbols, BLOCK_SYMBOLS)
     if bad >= 0:
         raise MalformedError(f"Huffman block {bad} does not end where its length says")
     return symbols
@@ -91,8 +94,10 @@ def code_lengths(counts: npt.NDArray[np.integer], limit_bits: int = MAX_CODE_BIT
     if len(used) == 1:
         lengths[used] = 1
     elif len(used) > 1:
+        from dcsim.codec import kernels  # numba takes half a second to import: only those pay who need it
+
         order = used[np.argsort(counts[used], kind="stable")]
-        lengths[order] = _package_merge(counts[order].astype(np.int64), limit_bits)
+        lengths[order] = kernels.package_merge(counts[order].astype(np.int64), limit_bits)
     return lengths
 
 
@@ -157,99 +162,3 @@ def _decode_table(lengths: Lengths) -> tuple[Symbols, Lengths]:
         symbols[codes[symbol] :: 1 << length] = symbol
         bits[codes[symbol] :: 1 << length] = length
     return symbols, bits
-
-
-@njit(cache=True)
-def _package_merge(counts, limit_bits):  # type: ignore[no-untyped-def]
-    """Code lengths of symbols sorted by ascending count. O(n * limit)."""
-    n = len(counts)
-    is_item = np.zeros((limit_bits, 2 * n), np.bool_)
-    n_merged = np.zeros(limit_bits, np.int64)
-    weights = np.empty(2 * n, np.int64)
-    merged = np.empty(2 * n, np.int64)
-    n_weights = 0
-    for level in range(limit_bits):
-        n_packages = n_weights // 2
-        item = package = 0
-        for out in range(n + n_packages):
-            take_item = package == n_packages
-            if not take_item and item < n:
-                take_item = counts[item] <= weights[2 * package] + weights[2 * package + 1]
-            if take_item:
-                merged[out] = counts[item]
-                item += 1
-            else:
-                merged[out] = weights[2 * package] + weights[2 * package + 1]
-                package += 1
-            is_item[level, out] = take_item
-        n_weights = n + n_packages
-        n_merged[level] = n_weights
-        weights, merged = merged, weights
-    lengths = np.zeros(n, np.uint8)
-    n_take = 2 * n - 2
-    for level in range(limit_bits - 1, -1, -1):
-        n_items = 0
-        for i in range(n_take):
-            n_items += is_item[level, i]
-        for i in range(n_items):
-            lengths[i] += 1
-        n_take = 2 * (n_take - n_items)
-    return lengths
-
-
-@njit(cache=True)
-def _encode_blocks(symbols, codes, lengths):  # type: ignore[no-untyped-def]
-    """Bytes of all blocks and the bits of each."""
-    n_blocks = (len(symbols) + BLOCK_SYMBOLS - 1) // BLOCK_SYMBOLS
-    block_bits = np.zeros(n_blocks, np.int64)
-    n_bytes = 0
-    for block in range(n_blocks):
-        for i in range(block * BLOCK_SYMBOLS, min((block + 1) * BLOCK_SYMBOLS, len(symbols))):
-            block_bits[block] += lengths[symbols[i]]
-        n_bytes += (block_bits[block] + 7) >> 3
-    payload = np.zeros(n_bytes, np.uint8)
-    at = 0
-    for block in range(n_blocks):
-        pending = np.uint64(0)
-        n_pending = np.uint64(0)
-        for i in range(block * BLOCK_SYMBOLS, min((block + 1) * BLOCK_SYMBOLS, len(symbols))):
-            symbol = symbols[i]
-            pending |= np.uint64(codes[symbol]) << n_pending
-            n_pending += np.uint64(lengths[symbol])
-            while n_pending >= np.uint64(8):
-                payload[at] = np.uint8(pending & np.uint64(255))
-                at += 1
-                pending >>= np.uint64(8)
-                n_pending -= np.uint64(8)
-        if n_pending > np.uint64(0):
-            payload[at] = np.uint8(pending)
-            at += 1
-    return payload, block_bits
-
-
-@njit(cache=True)
-def _decode_blocks(payload, block_bits, starts, table_symbols, table_lengths, symbols):  # type: ignore[no-untyped-def]
-    """Fill `symbols`; -1, or the number of the first block that does not use up exactly its bits.
-
-    `payload` carries 8 spare bytes, and no read starts past a block's end, so every 8-byte window exists.
-    """
-    mask = np.uint64(len(table_symbols) - 1)
-    for block in range(len(block_bits)):
-        bit = 0
-        end = block_bits[block]
-        window = np.uint64(0)
-        for i in range(block * BLOCK_SYMBOLS, min((block + 1) * BLOCK_SYMBOLS, len(symbols))):
-            if bit >= end:
-                return block
-            first = starts[block] + (bit >> 3)
-            window = (
-                np.uint64(payload[first])
-                | (np.uint64(payload[first + 1]) << np.uint64(8))
-                | (np.uint64(payload[first + 2]) << np.uint64(16))
-            )
-            key = (window >> np.uint64(bit & 7)) & mask
-            symbols[i] = table_symbols[key]
-            bit += table_lengths[key]
-        if bit != end:
-            return block
-    return -1

@@ -1,0 +1,46 @@
+"""Work of a GEMM on the array: cycles and operand traffic follow from its lanes, not from a chosen reuse factor."""
+
+from dataclasses import dataclass
+
+from dcsim.soc.spec import SimdArray
+from dcsim.units import ceil_div
+
+
+@dataclass(frozen=True)
+class ArrayWork:
+    """What one operator costs the array and asks of the SRAM for one frame.
+
+    Attributes:
+        n_cycles: array cycles.
+        n_macs: multiply-accumulates performed, zero operands included (1 MAC = 2 operations).
+        n_alu_ops: additions and comparisons outside MACs.
+        weight_read_bits, activation_read_bits: operands read from SRAM.
+    """
+
+    n_cycles: int
+    n_macs: int
+    n_alu_ops: int
+    weight_read_bits: int
+    activation_read_bits: int
+
+
+def gemm_work(array: SimdArray, n_groups: int, m: int, n: int, k: int, activation_bits: int) -> ArrayWork:
+    """Output-stationary GEMM of M output pixels x N output channels x K filter volume, per group.
+
+    A weight read serves `lanes_pixel` MACs, an activation read serves `lanes_out`; partial sums stay in registers;
+    edges round up. Operands that lanes need together are assumed to lie side by side, so reads use the full port.
+    """
+    out_folds, pixel_folds = ceil_div(n, array.lanes_out), ceil_div(m, array.lanes_pixel)
+    return ArrayWork(
+        n_cycles=n_groups * out_folds * pixel_folds * k,
+        n_macs=n_groups * m * n * k,
+        n_alu_ops=0,
+        weight_read_bits=n_groups * n * k * pixel_folds * array.operand_bits,
+        activation_read_bits=n_groups * m * k * out_folds * activation_bits,
+    )
+
+
+def elementwise_work(array: SimdArray, n_alu_ops: int, n_inputs: int, activation_bits: int) -> ArrayWork:
+    """An operator without weights, such as pooling: every lane takes one input element a cycle, each read once."""
+    lanes = array.lanes_out * array.lanes_pixel
+    return ArrayWork(ceil_div(max(n_alu_ops, n_inputs), lanes), 0, n_alu_ops, 0, n_inputs * activation_bits)

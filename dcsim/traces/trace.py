@@ -1,0 +1,218 @@
+"""Trace and its file: the only thing the simulator ever sees of a network. Loads without torch.
+
+The file is one Parquet table with a row per layer. The blocks of a layer's streams are a nested list, the real nonzeros
+are a packed bitmap and a list; what belongs to the whole network is JSON in the schema's metadata under `dcsim`, with a
+SHA-256 over everything.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dcsim.artifact import Block, Encoding, Variant
+from dcsim.errors import TraceError
+from dcsim.files import written
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA_VERSION = 1
+INPUT = -1  # the producer index that stands for the network's input
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One executed operator for one frame, with the operators that are fused into it.
+
+    Attributes:
+        name: module path of its weights, or of the operator.
+        kind: operator, such as `conv2d`, `linear` or `max_pool2d`.
+        producers: indices of the layers whose outputs it reads; -1 is the network's input.
+        input_shape, output_shape: batch first. The output is taken after fused activations.
+        n_groups, m, n, k: GEMM view: M output pixels x N output channels x K filter volume per group; 0 without weights.
+        n_macs_dense, n_macs_nonzero: all MACs; those with both operands nonzero (1 MAC = 2 operations).
+        n_alu_ops: comparisons and additions outside MACs.
+        n_inputs, n_inputs_nonzero, n_outputs, n_outputs_nonzero: activation elements.
+        n_weights, n_weights_nonzero: weight elements, without biases.
+        encoding: how the weights are stored, or None.
+        stored_bytes: weights and biases of this layer in the variant's file.
+        blocks: every run of every stream of those bytes.
+        weight_bitmap: N x K nonzero flags, packed eight to a byte, lowest bit first; None in synthetic traces.
+        column_nonzeros: nonzero activations in each of the K unfolded input columns (group after group); None likewise.
+    """
+
+    name: str
+    kind: str
+    producers: tuple[int, ...]
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    n_groups: int
+    m: int
+    n: int
+    k: int
+    n_macs_dense: int
+    n_macs_nonzero: int
+    n_alu_ops: int
+    n_inputs: int
+    n_inputs_nonzero: int
+    n_outputs: int
+    n_outputs_nonzero: int
+    n_weights: int
+    n_weights_nonzero: int
+    encoding: Encoding | None
+    stored_bytes: int
+    blocks: tuple[Block, ...]
+    weight_bitmap: bytes | None
+    column_nonzeros: tuple[int, ...] | None
+
+    @property
+    def has_gemm(self) -> bool:
+        return self.n_macs_dense > 0
+
+    def streams(self) -> dict[str, tuple[int, int]]:
+        """(n_symbols, n_bits) of each stream, its blocks added up."""
+        sums: dict[str, tuple[int, int]] = {}
+        for block in self.blocks:
+            n_symbols, n_bits = sums.get(block.stream, (0, 0))
+            sums[block.stream] = (n_symbols + block.n_symbols, n_bits + block.n_bits)
+        return sums
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One storage variant of one network in action.
+
+    Attributes:
+        network, variant: what was traced.
+        batch: inferences that make one frame.
+        synthetic: drawn from a table of densities rather than measured on real weights and inputs.
+        n_network_inputs: elements of the network's input.
+        n_parameters: weights and biases.
+        file_bytes, header_bytes: the variant's `.dcz` file, and its part that no layer owns.
+        file_sha256, input_sha256: what was traced, on what; empty when synthetic.
+        test_error: wrong / all on the test set with weights decoded from that file; None when unknown.
+        dcsim_version: who made it.
+        layers: in execution order.
+    """
+
+    network: str
+    variant: Variant
+    batch: int
+    synthetic: bool
+    n_network_inputs: int
+    n_parameters: int
+    file_bytes: int
+    header_bytes: int
+    file_sha256: str
+    input_sha256: str
+    test_error: float | None
+    dcsim_version: str
+    layers: tuple[Layer, ...]
+
+    @property
+    def compression_ratio(self) -> float:
+        """4 bytes times all parameters, over the size of the file."""
+        return 4 * self.n_parameters / self.file_bytes
+
+    def layers_frame(self) -> "pd.DataFrame":
+        """One row per layer, as a pandas DataFrame."""
+        import pandas as pd
+
+        hidden = {"blocks", "weight_bitmap", "column_nonzeros"}
+        return pd.DataFrame([{k: v for k, v in asdict(layer).items() if k not in hidden} for layer in self.layers])
+
+    def blocks_frame(self) -> "pd.DataFrame":
+        """One row per block of every stream, as a pandas DataFrame."""
+        import pandas as pd
+
+        rows = [{"layer": layer.name, **asdict(block)} for layer in self.layers for block in layer.blocks]
+        return pd.DataFrame(rows, columns=["layer", "stream", "block", "n_symbols", "n_bits"])
+
+    def _repr_html_(self) -> str:
+        return f"<p>{self.network}, {self.variant}, batch {self.batch}</p>{self.layers_frame().to_html()}"
+
+    def save(self, path: Path) -> None:
+        """Write the trace as Parquet, whole or not at all. Raises OutputError."""
+        rows = [_row(layer) for layer in self.layers]
+        about = {"schema": SCHEMA_VERSION, **self._about(), "sha256": self._digest()}
+        schema = _SCHEMA.with_metadata({"dcsim": json.dumps(about, sort_keys=True)})
+        with written(path) as temporary:
+            pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary, compression="zstd")
+
+    @classmethod
+    def load(cls, path: Path) -> "Trace":
+        """Read a trace. Raises TraceError when it is missing, truncated, altered or of another schema."""
+        try:
+            table = pq.read_table(path)
+            about = json.loads((table.schema.metadata or {})[b"dcsim"])
+        except FileNotFoundError as error:
+            raise TraceError(f"no trace file {path}") from error
+        except KeyError as error:
+            raise TraceError(f"{path}: a Parquet file, but not a dcsim trace") from error
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise TraceError(f"{path}: not a readable trace: {str(error).splitlines()[0]}") from error
+        if about.pop("schema", None) != SCHEMA_VERSION:
+            raise TraceError(f"{path}: a trace of another schema; this dcsim reads version {SCHEMA_VERSION}")
+        digest = about.pop("sha256", None)
+        try:
+            trace = cls(**about, layers=tuple(_layer(row) for row in table.to_pylist()))
+            intact = trace._digest() == digest
+        except (TypeError, KeyError, ValueError) as error:
+            raise TraceError(f"{path}: columns are missing or of another type: {error}") from error
+        if not intact:
+            raise TraceError(f"{path}: the content does not match its SHA-256: the file was altered")
+        return trace
+
+    def _about(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "layers"}
+
+    def _digest(self) -> str:
+        digest = hashlib.sha256(json.dumps(self._about(), sort_keys=True).encode())
+        for layer in self.layers:
+            digest.update(repr(replace(layer, weight_bitmap=None)).encode())
+            digest.update(layer.weight_bitmap or b"")
+        return digest.hexdigest()
+
+
+_BLOCK = pa.struct([("stream", pa.string()), ("block", pa.int32()), ("n_symbols", pa.int64()), ("n_bits", pa.int64())])
+_ARROW_TYPES: dict[str, Any] = {
+    "name": pa.string(),
+    "kind": pa.string(),
+    "producers": pa.list_(pa.int32()),
+    "input_shape": pa.list_(pa.int64()),
+    "output_shape": pa.list_(pa.int64()),
+    "encoding": pa.string(),
+    "blocks": pa.list_(_BLOCK),
+    "weight_bitmap": pa.binary(),
+    "column_nonzeros": pa.list_(pa.int64()),
+}
+_SCHEMA = pa.schema([(field.name, _ARROW_TYPES.get(field.name, pa.int64())) for field in fields(Layer)])
+
+
+def _row(layer: Layer) -> dict[str, Any]:
+    return {**vars(layer), "blocks": [vars(block) for block in layer.blocks]}
+
+
+def _layer(row: dict[str, Any]) -> Layer:
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+    values["blocks"] = tuple(Block(**block) for block in row["blocks"])
+    return Layer(**values)
+
+
+def consumers(trace: Trace) -> Iterator[tuple[int, int]]:
+    """(producer, last consumer) index of the network's input and of every layer's output.
+
+    The last layer's output, and any output nobody reads, lives until its own layer ends.
+    """
+    last = dict.fromkeys(range(INPUT, len(trace.layers)), INPUT)
+    for index, layer in enumerate(trace.layers):
+        for producer in layer.producers:
+            last[producer] = max(last[producer], index)
+    for producer, consumer in last.items():
+        yield producer, max(producer, consumer)

@@ -1,0 +1,174 @@
+"""Networks by name (folders of models/) or by `module:callable`. torch is imported only when a network is built."""
+
+import importlib
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+
+from dcsim.config import SourcedSpec, Spec, did_you_mean, load_spec, shipped
+from dcsim.errors import ConfigError, NetworkError
+
+if TYPE_CHECKING:
+    import torch
+
+Density = Annotated[float, Field(gt=0, le=1)]
+Bits = Annotated[float, Field(gt=0, le=32)]
+Count = Annotated[int, Field(gt=0)]
+
+
+class SyntheticLayer(Spec):
+    """A fully connected layer given by numbers, for networks whose weights are not at hand."""
+
+    name: str
+    n_inputs: Count
+    n_outputs: Count
+    weight_density: Density
+    activation_density: Density
+    code_bits: Annotated[int, Field(ge=1, le=10)]
+    gap_bits: Annotated[int, Field(ge=1, le=12)]
+    huffman_bits_per_code: Bits
+    huffman_bits_per_gap: Bits
+
+
+class NetworkSpec(SourcedSpec):
+    """`models/<name>/network.yaml`: a network built by `builder` and trained on `dataset`, or a table of layers."""
+
+    kind: Literal["trained", "synthetic"]
+    builder: str = ""
+    dataset: str = ""
+    layers: tuple[SyntheticLayer, ...] = ()
+    published_test_error: Annotated[float, Field(ge=0, le=1)] | None = None
+    published_ratio: Annotated[float, Field(gt=0)] | None = None
+
+    unsourced = SourcedSpec.unsourced | {"builder", "dataset"}
+
+    @field_validator("layers")
+    @classmethod
+    def _distinct(cls, layers: tuple[SyntheticLayer, ...]) -> tuple[SyntheticLayer, ...]:
+        if len({layer.name for layer in layers}) != len(layers):
+            raise ValueError("two layers have the same name")
+        return layers
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network that can be found again: its name and, unless it is the user's own, its folder under models/."""
+
+    name: str
+    builder: str
+    dataset: str
+    folder: Path | None = None
+    spec: NetworkSpec | None = None
+
+    @property
+    def synthetic(self) -> bool:
+        return self.spec is not None and self.spec.kind == "synthetic"
+
+    def build(self) -> "torch.nn.Module":
+        """A fresh instance with the weights its builder gives it. Raises NetworkError."""
+        built = call(self.builder)
+        import torch
+
+        if not isinstance(built, torch.nn.Module):
+            raise NetworkError(f"{self.builder} returned {type(built).__name__}, expected a torch.nn.Module")
+        return built
+
+
+def find_network(name: str, dataset: str = "") -> Network:
+    """A network of models/ by name, or the user's own as `module:callable`.
+
+    Args:
+        name: such as `lenet-5` or `mypackage.nets:build`.
+        dataset: for a network of one's own, `mnist` or a `module:callable` that returns a Dataset.
+
+    Raises:
+        ConfigError: no such network; the message lists what there is.
+    """
+    if ":" in name:
+        return Network(name=name, builder=name, dataset=dataset)
+    folder = shipped("models") / name
+    if not (folder / "network.yaml").is_file():
+        raise ConfigError(
+            f"no network named {name!r}{did_you_mean(name, known_networks())}; your own is given as module:callable"
+        )
+    spec = load_spec(NetworkSpec, folder / "network.yaml")
+    return Network(spec.name, spec.builder, dataset or spec.dataset, folder, spec)
+
+
+def known_networks() -> list[str]:
+    """Names of the networks under models/."""
+    return sorted(path.parent.name for path in shipped("models").glob("*/network.yaml"))
+
+
+def call(reference: str) -> Any:
+    """What the callable at `module:callable` returns, called without arguments.
+
+    Raises:
+        NetworkError: the module or the attribute is missing, or the call fails; the message names the cause.
+    """
+    function = resolve(reference)
+    try:
+        return function()
+    except Exception as error:
+        raise NetworkError(f"{reference} failed: {type(error).__name__}: {error}") from error
+
+
+def resolve(reference: str) -> Callable[[], Any]:
+    """The callable at `module:callable`; modules in the working folder are found. Raises NetworkError."""
+    module_name, _, attribute = reference.partition(":")
+    if str(Path.cwd()) not in sys.path and "" not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        function = getattr(importlib.import_module(module_name), attribute)
+    except ModuleNotFoundError as error:
+        hint = "; install dcsim[torch]" if error.name == "torch" else ""
+        raise NetworkError(f"cannot load {reference}: no module named {error.name}{hint}") from error
+    except AttributeError as error:
+        raise NetworkError(f"cannot load {reference}: {module_name} has no {attribute!r}") from error
+    except Exception as error:
+        raise NetworkError(f"cannot load {reference}: {type(error).__name__}: {error}") from error
+    if not callable(function):
+        raise NetworkError(f"{reference} is not callable; expected a function or class without arguments")
+    return function  # type: ignore[no-any-return]
+
+
+def lenet_300_100() -> "torch.nn.Module":
+    """LeNet-300-100 (LeCun et al., Proc. IEEE 86(11), 1998): two hidden layers, 266,610 parameters."""
+    from collections import OrderedDict
+
+    from torch import nn
+
+    return nn.Sequential(
+        OrderedDict(
+            flatten=nn.Flatten(),
+            fc1=nn.Linear(784, 300),
+            relu1=nn.ReLU(),
+            fc2=nn.Linear(300, 100),
+            relu2=nn.ReLU(),
+            fc3=nn.Linear(100, 10),
+        )
+    )
+
+
+def lenet_5() -> "torch.nn.Module":
+    """Caffe's LeNet-5, the one of the Deep Compression papers: 431,080 parameters; the only ReLU follows fc1."""
+    from collections import OrderedDict
+
+    from torch import nn
+
+    return nn.Sequential(
+        OrderedDict(
+            conv1=nn.Conv2d(1, 20, 5),
+            pool1=nn.MaxPool2d(2),
+            conv2=nn.Conv2d(20, 50, 5),
+            pool2=nn.MaxPool2d(2),
+            flatten=nn.Flatten(),
+            fc1=nn.Linear(800, 500),
+            relu1=nn.ReLU(),
+            fc2=nn.Linear(500, 10),
+        )
+    )
