@@ -60,8 +60,8 @@ class SourcedSpec(Spec):
         """Dotted paths whose number has no source. Empty in every file that ships with dcsim (tested)."""
         return [
             path
-            for path in self.leaves()
-            if path.rsplit(".", 1)[-1] not in self.unsourced and self.source_of(path) is None
+            for path, value in self.leaves().items()
+            if value is not None and path.rsplit(".", 1)[-1] not in self.unsourced and self.source_of(path) is None
         ]
 
 

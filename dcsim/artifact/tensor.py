@@ -85,9 +85,9 @@ class StoredTensor:
             return np.arange(self.n_elements), np.frombuffer(self.payload, kind).astype(np.float32)
         if self.encoding == "pruned":
             at = self.n_entries * FP32_BYTES
-            gaps = fixed_width.unpack(self.payload[at:], self.gap_bits, self.n_entries)
+            gaps_alone = fixed_width.unpack(self.payload[at:], self.gap_bits, self.n_entries)
             values = np.frombuffer(self.payload[:at], "<f4").astype(np.float32)
-            return relative_index.decode(gaps, self.n_elements), values
+            return relative_index.decode(gaps_alone, self.n_elements), values
         codes, gaps = self._codes_and_gaps()
         codebook = _read_codebook(self.payload, self.n_codes, self.codebook_bytes)
         if len(codes) and int(codes.max()) >= self.n_codes:

@@ -28,4 +28,5 @@ def unpack(payload: bytes, width_bits: int, n_symbols: int) -> npt.NDArray[np.ui
     if bits[n_bits:].any():
         raise MalformedError("padding bits after the last field are not zero")
     weights = np.uint32(1) << np.arange(width_bits, dtype=np.uint32)
-    return (bits[:n_bits].reshape(n_symbols, width_bits) * weights).sum(axis=1, dtype=np.uint32)
+    fields = bits[:n_bits].reshape(n_symbols, width_bits).astype(np.uint32)
+    return fields @ weights

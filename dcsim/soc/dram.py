@@ -26,6 +26,7 @@ class DramEnergies:
 class DramPowers:
     """Power of each state [W], which is also pJ per ps."""
 
+    idle_state: str
     active_watts: float
     standby_watts: float
     idle_watts: float
@@ -111,11 +112,12 @@ def energies(dram: Dram) -> DramEnergies:
 def powers(dram: Dram) -> DramPowers:
     """Background power of each state [W]. Self-refresh (IDD6) includes its refresh; the other states pay it apart."""
     if isinstance(dram, ConstantDram):
-        return DramPowers(0.0, 0.0, 0.0, 0.0, 0.0)
+        return DramPowers("idle", 0.0, 0.0, 0.0, 0.0, 0.0)
     i = dram.currents
     idle_ma = {"standby": i.idd2n_ma, "power_down": i.idd2p_ma, "self_refresh": i.idd6_ma}[dram.idle]
     refresh_watts = energies(dram).refresh_pj / (dram.timing.trefi_cycles * dram.timing.tck_ps)
     return DramPowers(
+        idle_state=dram.idle,
         active_watts=ma_to_watts(i.idd3n_ma, i.vdd_volts),
         standby_watts=ma_to_watts(i.idd2n_ma, i.vdd_volts),
         idle_watts=ma_to_watts(idle_ma, i.vdd_volts),

@@ -1,6 +1,7 @@
 """SRAM energy, leakage and cycle time from a CACTI 7 table of 45 nm, 330 K, one read-write port.
 
-Between the table's sizes all figures are interpolated log-log; sizes outside are refused when the YAML is read, because no smooth law
+Between the table's sizes all figures are interpolated log-log; sizes outside are refused when the YAML is
+read, because no smooth law
 stays within 11-25 % of CACTI's points.
 """
 

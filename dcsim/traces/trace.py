@@ -35,7 +35,7 @@ class Layer:
         kind: operator, such as `conv2d`, `linear` or `max_pool2d`.
         producers: indices of the layers whose outputs it reads; -1 is the network's input.
         input_shape, output_shape: batch first. The output is taken after fused activations.
-        n_groups, m, n, k: GEMM view: M output pixels x N output channels x K filter volume per group; 0 without weights.
+        n_groups, m, n, k: GEMM view: M output pixels x N output channels x K filter volume, per group; or 0.
         n_macs_dense, n_macs_nonzero: all MACs; those with both operands nonzero (1 MAC = 2 operations).
         n_alu_ops: comparisons and additions outside MACs.
         n_inputs, n_inputs_nonzero, n_outputs, n_outputs_nonzero: activation elements.
@@ -149,7 +149,7 @@ class Trace:
     def load(cls, path: Path) -> "Trace":
         """Read a trace. Raises TraceError when it is missing, truncated, altered or of another schema."""
         try:
-            table = pq.read_table(path)
+            table = pq.ParquetFile(path).read()  # pq.read_table would import pandas
             about = json.loads((table.schema.metadata or {})[b"dcsim"])
         except FileNotFoundError as error:
             raise TraceError(f"no trace file {path}") from error
@@ -200,7 +200,7 @@ def _row(layer: Layer) -> dict[str, Any]:
 
 
 def _layer(row: dict[str, Any]) -> Layer:
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
     values["blocks"] = tuple(Block(**block) for block in row["blocks"])
     return Layer(**values)
 

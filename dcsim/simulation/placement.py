@@ -1,0 +1,220 @@
+"""What stays in SRAM, what is spilled, how layers are tiled: decided before the replay, deterministically.
+
+Objective: fewest DRAM bytes per steady-state frame, by a greedy choice. Working buffers come first, then tensors by
+DRAM bytes saved per byte held over their lifetime; ties by layer order. Weights are resident per whole layer or not at
+all, in stored form. The sum of what is held never exceeds the capacity at any layer (checked here for every plan).
+"""
+
+from dataclasses import dataclass
+
+from dcsim.errors import SimulationError
+from dcsim.soc import decoder, dram, pe_array, sram
+from dcsim.soc.spec import SocSpec
+from dcsim.traces.trace import INPUT, Layer, Trace, consumers
+from dcsim.units import bits_to_bytes, ceil_div, kib_to_bytes
+
+DIRECT_ENCODINGS = frozenset({"fp32", "fp16", None})
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """How one layer runs in one frame: all integer counts of its dynamic ledger follow from this.
+
+    Attributes:
+        weights_resident: the stored weights stay in SRAM across frames.
+        expands: stored weights are decoded into the working buffer before the array can read them.
+        n_tiles: parts in which fetch, decode, compute and write-back overlap.
+        n_input_passes: how often a spilled input is read from DRAM.
+        n_input_bytes_spilled: bytes of its input that lie in DRAM.
+        output_spilled: its output goes to DRAM.
+    """
+
+    index: int
+    layer: Layer
+    weights_resident: bool
+    expands: bool
+    n_tiles: int
+    n_input_passes: int
+    n_input_bytes_spilled: int
+    output_spilled: bool
+    work: pe_array.ArrayWork
+    decode: decoder.DecodeWork
+    expanded_bits: int
+    output_bytes: int
+
+    @property
+    def dram_read_bytes(self) -> int:
+        """Bytes read from DRAM in a steady-state frame."""
+        return self.weight_dram_bytes + self.n_input_passes * self.n_input_bytes_spilled
+
+    @property
+    def weight_dram_bytes(self) -> int:
+        return 0 if self.weights_resident else self.layer.stored_bytes
+
+    @property
+    def dram_write_bytes(self) -> int:
+        return self.output_bytes if self.output_spilled else 0
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The plan of a whole network on a SoC.
+
+    Attributes:
+        layers: in execution order.
+        buffer_bytes: working buffers, held all the time.
+        resident_bytes: stored weights held across frames.
+        peak_bytes: most SRAM held at any layer.
+        activations_in_sram: producer index of every activation that stays on chip; -1 is the network's input.
+    """
+
+    layers: tuple[LayerPlan, ...]
+    buffer_bytes: int
+    resident_bytes: int
+    peak_bytes: int
+    activations_in_sram: frozenset[int]
+
+    @property
+    def dram_bytes_per_frame(self) -> int:
+        """Bytes the network asks of the DRAM in a steady-state frame, reads and writes."""
+        return sum(plan.dram_read_bytes + plan.dram_write_bytes for plan in self.layers)
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    """A candidate for SRAM: the DRAM bytes it saves and the layers during which it must be held."""
+
+    kind: str
+    index: int
+    held_bytes: int
+    saved_bytes: int
+    first: int
+    last: int
+
+    def rank(self) -> tuple[float, int, str]:
+        lifetime = self.last - self.first + 1
+        return (-self.saved_bytes / (self.held_bytes * lifetime), self.index, self.kind)
+
+
+def place(trace: Trace, soc: SocSpec) -> Placement:
+    """Decide what stays on chip and how layers are tiled.
+
+    Raises:
+        SimulationError: the network does not fit into DRAM, or the working buffers not into SRAM.
+    """
+    capacity = sram.capacity_bytes(soc.sram)
+    tile_bytes = kib_to_bytes(soc.tiles.tile_kib)
+    expands_any = any(layer.encoding not in DIRECT_ENCODINGS for layer in trace.layers)
+    buffer_bytes = soc.tiles.n_buffers * tile_bytes * (2 if expands_any else 1)
+    if buffer_bytes > capacity:
+        raise SimulationError(
+            f"{soc.name}: the working buffers take {buffer_bytes} bytes, the SRAM has {capacity}; "
+            "lower tiles.tile_kib or tiles.n_buffers, or raise sram.capacity_kib"
+        )
+    activation_bytes = _activation_bytes(trace, soc)
+    held = [buffer_bytes] * len(trace.layers)
+    kept = _fill(_candidates(trace, activation_bytes), held, capacity)
+    in_sram = frozenset(index for kind, index in kept if kind == "activation")
+    resident = frozenset(index for kind, index in kept if kind == "weights")
+    plans = tuple(
+        _plan_layer(index, layer, soc, index in resident, in_sram, activation_bytes, capacity - held[index])
+        for index, layer in enumerate(trace.layers)
+    )
+    _require_dram(trace, soc, activation_bytes, in_sram)
+    resident_bytes = sum(plan.layer.stored_bytes for plan in plans if plan.weights_resident)
+    return Placement(plans, buffer_bytes, resident_bytes, max(held, default=buffer_bytes), in_sram)
+
+
+def _activation_bytes(trace: Trace, soc: SocSpec) -> dict[int, int]:
+    elements = {INPUT: trace.n_network_inputs} | {i: layer.n_outputs for i, layer in enumerate(trace.layers)}
+    return {index: bits_to_bytes(count * soc.activation_bits) for index, count in elements.items()}
+
+
+def _candidates(trace: Trace, activation_bytes: dict[int, int]) -> list[_Tensor]:
+    last_layer = len(trace.layers) - 1
+    tensors = [
+        _Tensor("weights", index, layer.stored_bytes, layer.stored_bytes, 0, last_layer)
+        for index, layer in enumerate(trace.layers)
+        if layer.stored_bytes
+    ]
+    for producer, last in consumers(trace):
+        size = activation_bytes[producer]
+        if size:
+            # The network's input is delivered by its producer, so it costs no write of ours.
+            n_reads = sum(producer in layer.producers for layer in trace.layers)
+            n_moves = n_reads + (producer != INPUT)
+            tensors.append(_Tensor("activation", producer, size, size * n_moves, max(producer, 0), max(last, 0)))
+    return sorted(tensors, key=_Tensor.rank)
+
+
+def _fill(tensors: list[_Tensor], held: list[int], capacity: int) -> set[tuple[str, int]]:
+    """Keep each tensor in turn if it fits at every layer of its lifetime; `held` is updated in place."""
+    kept = set()
+    for tensor in tensors:
+        span = range(tensor.first, tensor.last + 1)
+        if all(held[step] + tensor.held_bytes <= capacity for step in span):
+            for step in span:
+                held[step] += tensor.held_bytes
+            kept.add((tensor.kind, tensor.index))
+    return kept
+
+
+def _plan_layer(
+    index: int,
+    layer: Layer,
+    soc: SocSpec,
+    resident: bool,
+    in_sram: frozenset[int],
+    activation_bytes: dict[int, int],
+    free_bytes: int,
+) -> LayerPlan:
+    expands = layer.encoding not in DIRECT_ENCODINGS
+    operand_bytes = bits_to_bytes(layer.n_weights * soc.array.operand_bits)
+    tile_bytes = kib_to_bytes(soc.tiles.tile_kib)
+    spilled = sum(activation_bytes[p] for p in layer.producers if p not in in_sram)
+    # Weights are held in chunks as large as the SRAM left free; a spilled input is read once per chunk.
+    held_whole = resident and not expands
+    n_chunks = 1 if held_whole else ceil_div(operand_bytes, max(free_bytes, tile_bytes))
+    return LayerPlan(
+        index=index,
+        layer=layer,
+        weights_resident=resident,
+        expands=expands,
+        n_tiles=max(1, ceil_div(operand_bytes, tile_bytes)),
+        n_input_passes=max(1, n_chunks),
+        n_input_bytes_spilled=spilled,
+        output_spilled=index not in in_sram,
+        work=_array_work(layer, soc),
+        decode=_decode_work(layer) if expands else decoder.DecodeWork((), 0, 0, 0),
+        expanded_bits=layer.n_weights * soc.array.operand_bits if expands else 0,
+        output_bytes=activation_bytes[index],
+    )
+
+
+def _array_work(layer: Layer, soc: SocSpec) -> pe_array.ArrayWork:
+    if layer.has_gemm:
+        return pe_array.gemm_work(soc.array, layer.n_groups, layer.m, layer.n, layer.k, soc.activation_bits)
+    return pe_array.elementwise_work(soc.array, layer.n_alu_ops, layer.n_inputs, soc.activation_bits)
+
+
+def _decode_work(layer: Layer) -> decoder.DecodeWork:
+    streams = layer.streams()
+    coded = {name: streams[name] for name in ("values", "codes", "gaps") if name in streams}
+    n_entropy = sum(n for n, _ in coded.values()) if layer.encoding == "huffman" else 0
+    return decoder.DecodeWork(
+        streams=tuple(coded.values()),
+        n_entropy_symbols=n_entropy,
+        n_lookups=streams.get("codes", (0, 0))[0],
+        n_gaps=streams.get("gaps", (0, 0))[0],
+    )
+
+
+def _require_dram(trace: Trace, soc: SocSpec, activation_bytes: dict[int, int], in_sram: frozenset[int]) -> None:
+    spilled = sum(size for index, size in activation_bytes.items() if index not in in_sram)
+    capacity = dram.capacity_bytes(soc.dram)
+    needed = trace.file_bytes + spilled
+    if needed > capacity:
+        raise SimulationError(
+            f"{trace.network}, {trace.variant}: needs {needed:,} bytes, the DRAM of {soc.name} has {capacity:,}; "
+            "choose smaller variants with --variant or raise dram.capacity_mib"
+        )
