@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import numpy as np
 from pydantic import Field, field_validator
 
+from dcsim.artifact import Weights
 from dcsim.config import SourcedSpec, Spec, did_you_mean, load_spec, shipped
 from dcsim.errors import ConfigError, NetworkError
 
@@ -97,6 +99,25 @@ def find_network(name: str, dataset: str = "") -> Network:
         )
     spec = load_spec(NetworkSpec, folder / "network.yaml")
     return Network(spec.name, spec.builder, dataset or spec.dataset, folder, spec)
+
+
+def dense_weights(network: Network, path: Path | None = None) -> Weights | None:
+    """The dense weights of a safetensors file, by default the network's own; None when its builder provides them.
+
+    Raises:
+        NetworkError: the file is missing or cannot be read.
+    """
+    if path is None:
+        path = network.folder / "dense.safetensors" if network.folder else None
+    if path is None:
+        return None
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return {name: np.asarray(array, np.float32) for name, array in load_file(path).items()}
+    except (OSError, SafetensorError, ValueError) as error:
+        raise NetworkError(f"cannot read the weights {path}: {error}") from error
 
 
 def known_networks() -> list[str]:

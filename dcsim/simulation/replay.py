@@ -19,7 +19,7 @@ from dcsim.simulation.result import LayerUse, ResourceUse, RunResult
 from dcsim.simulation.tiles import TileCosts, Transfer, tile_costs
 from dcsim.soc import dram, sram
 from dcsim.soc.ledger import LedgerRow
-from dcsim.soc.spec import SocSpec
+from dcsim.soc.spec import SocSpec, load_soc
 from dcsim.traces.trace import INPUT, Trace
 from dcsim.units import cycles_to_ps, ps_to_s, s_to_ps
 
@@ -27,8 +27,11 @@ N_FRAMES = 4  # cold, then until two in a row agree; the schedule is periodic fr
 Events = Generator[simpy.Event, Any, None]
 
 
-def simulate(trace: Trace, soc: SocSpec, fps: float) -> RunResult:
+def simulate(trace: Trace, soc: SocSpec | str, fps: float) -> RunResult:
     """Replay `trace` on `soc` with inferences arriving at `fps` per second.
+
+    Args:
+        soc: a chip, or the name or path of its YAML.
 
     Raises:
         SimulationError: fps is not a positive number, or the network does not fit the SoC's memories.
@@ -37,6 +40,7 @@ def simulate(trace: Trace, soc: SocSpec, fps: float) -> RunResult:
         raise SimulationError(f"fps must be a positive number, found {fps:g}")
     if not trace.layers:
         raise SimulationError(f"{trace.network}: the trace has no layers, so there is nothing to simulate")
+    soc = load_soc(soc) if isinstance(soc, str) else soc
     placement = place(trace, soc)
     replay = _Replay(placement, soc, s_to_ps(trace.batch / fps))
     replay.run()

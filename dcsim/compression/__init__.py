@@ -1,0 +1,1 @@
+"""The Deep Compression pipeline: prune, share, train, and write a real file after every stage."""

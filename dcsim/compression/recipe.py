@@ -1,0 +1,53 @@
+"""What a recipe YAML says: how a network is trained, pruned and shared."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from dcsim.codec.relative_index import MAX_GAP_BITS
+from dcsim.config import SourcedSpec, Spec
+
+Count = Annotated[int, Field(gt=0)]
+
+
+class TrainingSpec(Spec):
+    """One run of the training loop: AdamW, its rate falling linearly to 1 % of `learning_rate`."""
+
+    epochs: Annotated[int, Field(ge=0)]
+    batch_size: Count
+    learning_rate: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    shift_pixels: Annotated[int, Field(ge=0, le=8)]
+
+
+class PruneSpec(TrainingSpec):
+    """Magnitude pruning while training: the kept share falls geometrically from 1 to the target in `n_steps` steps."""
+
+    n_steps: Count
+    epochs_per_step: Count
+
+
+class LayerRecipe(Spec):
+    """Targets of one layer, named as its module is."""
+
+    density: Annotated[float, Field(gt=0, le=1)]
+    code_bits: Annotated[int, Field(ge=1, le=10)]
+    gap_bits: Annotated[int, Field(ge=1, le=MAX_GAP_BITS)] | Literal["auto"]
+
+
+class Recipe(SourcedSpec):
+    """How one network is compressed."""
+
+    seed: Annotated[int, Field(ge=0)]
+    small_tensors: Literal["fp16", "fp32"]
+    codebooks: Literal["fp16", "fp32"]
+    prune: PruneSpec
+    share: TrainingSpec
+    layers: Annotated[dict[str, LayerRecipe], Field(min_length=1)]
+
+
+class DenseTraining(SourcedSpec):
+    """`models/<name>/training.yaml`: how the dense weights beside it were made."""
+
+    seed: Annotated[int, Field(ge=0)]
+    training: TrainingSpec

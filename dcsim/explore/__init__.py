@@ -1,0 +1,1 @@
+"""Questions asked of runs: does it fit the envelope?"""

@@ -1,0 +1,1 @@
+"""What people look at: tables, JSON documents and plots of finished runs."""

@@ -1,0 +1,319 @@
+"""The main job: a network's name -> its storage variants -> traces -> replays -> one RunReport."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dcsim.artifact import VARIANTS, CompressedModel, Variant
+from dcsim.compression.recipe import Recipe
+from dcsim.compression.store import STAGES_FILE, Stage, cache_key, cache_path, read_stages, shipped_path
+from dcsim.config import load_spec
+from dcsim.datasets import Dataset, load_mnist
+from dcsim.errors import ConfigError, NetworkError, TraceError
+from dcsim.explore.budget import Budget, Verdict, check, load_budget
+from dcsim.simulation.replay import simulate
+from dcsim.simulation.result import RunResult
+from dcsim.soc.spec import SocSpec
+from dcsim.traces.synthetic import synthesize
+from dcsim.traces.trace import Trace
+from dcsim.zoo import Network, call, dense_weights, find_network
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Who is told what while a job runs.
+
+    Attributes:
+        progress: (stage, done, total, note), called after every batch of training.
+        stage: called with every stage whose file has been written, read back and tested.
+        say: one line about what is being done.
+    """
+
+    progress: Callable[[str, int, int, str], None] = lambda stage, done, total, note: None
+    stage: Callable[[Stage], None] = lambda stage: None
+    say: Callable[[str], None] = lambda message: None
+
+
+SILENT = Listener()
+
+
+@dataclass(frozen=True)
+class Compression:
+    """A finished compression: its folder of `.dcz` files and what each is worth."""
+
+    network: str
+    recipe: str
+    folder: Path
+    stages: tuple[Stage, ...]
+    reused: bool
+
+    def load(self, variant: Variant) -> CompressedModel:
+        """The file of one variant. Raises ArtifactError."""
+        return CompressedModel.load(self.folder / f"{variant}.dcz")
+
+    def frame(self) -> "pd.DataFrame":
+        """One row per stage."""
+        import pandas as pd
+
+        return pd.DataFrame([vars(stage) for stage in self.stages])
+
+    def _repr_html_(self) -> str:
+        return f"<p>{self.network}, recipe {self.recipe}</p>{self.frame().to_html(index=False)}"
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """The answer of the main job: a result, and with a budget a verdict, per storage variant.
+
+    Attributes:
+        results: in the order of the variants.
+        verdicts: one per result; None without a budget.
+        gate: the variant whose verdict decides.
+    """
+
+    network: str
+    soc: str
+    fps: float
+    budget: str | None
+    synthetic: bool
+    results: tuple[RunResult, ...]
+    verdicts: tuple[Verdict | None, ...]
+    gate: str
+
+    @property
+    def fits(self) -> bool | None:
+        """Verdict on the gated variant; None without a budget."""
+        for result, verdict in zip(self.results, self.verdicts, strict=True):
+            if result.variant == self.gate:
+                return verdict.fits if verdict else None
+        raise AssertionError(f"the gate {self.gate} is one of the results")
+
+    def frame(self) -> "pd.DataFrame":
+        """One row per variant; units in the column names."""
+        import pandas as pd
+
+        frame = pd.concat([result.frame() for result in self.results], ignore_index=True)
+        frame["fits"] = [verdict.fits if verdict else None for verdict in self.verdicts]
+        return frame
+
+    def _repr_html_(self) -> str:
+        title = f"{self.network} on {self.soc} at {self.fps:g} fps, budget {self.budget or 'none'}"
+        return f"<p>{title}</p>{self.frame().to_html(index=False)}"
+
+
+def run(
+    network: str,
+    soc: SocSpec | str = "mobile45",
+    fps: float = 20,
+    budget: Budget | str | None = None,
+    *,
+    variants: Sequence[Variant] = VARIANTS,
+    gate: Variant | None = None,
+    recipe: str | None = None,
+    weights: Path | None = None,
+    dataset: str = "",
+    batch: int = 1,
+    fresh: bool = False,
+    listener: Listener = SILENT,
+) -> RunReport:
+    """Compress (or reuse), trace, replay, judge.
+
+    Args:
+        network: a name of models/, or `module:callable` that builds a torch.nn.Module.
+        soc, budget: names or paths of YAML files, or what was loaded from them.
+        fps: inferences per second.
+        gate: variant whose verdict decides; the most compressed one by default.
+        recipe: see `compress`; weights, dataset: for a network of one's own.
+        batch: test examples that make one frame.
+        fresh: compress again even if files of this recipe and these weights exist.
+
+    Raises:
+        DcsimError: bad input of any kind, before anything is left half done.
+    """
+    chosen = tuple(variant for variant in VARIANTS if variant in variants)
+    gated = gate or chosen[-1]
+    if gated not in chosen:
+        raise ConfigError(f"the gate {gated} is not among the variants that are run: {', '.join(chosen)}")
+    budget = load_budget(budget) if isinstance(budget, str) else budget
+    found = find_network(network, dataset)
+    if found.synthetic:
+        traces = synthetic_traces(found, chosen)
+    else:
+        compression = compress(network, recipe, weights=weights, dataset=dataset, fresh=fresh, listener=listener)
+        traces = trace_variants(found, compression, chosen, batch, listener)
+    return judge(traces, soc, fps, budget, gated)
+
+
+def judge(
+    traces: Sequence[Trace], soc: SocSpec | str, fps: float, budget: Budget | str | None, gate: str | None = None
+) -> RunReport:
+    """Replay traces of one network on one chip and hold each against the budget. Raises DcsimError."""
+    budget = load_budget(budget) if isinstance(budget, str) else budget
+    results = tuple(simulate(trace, soc, fps) for trace in traces)
+    verdicts = tuple(check(result, budget) if budget else None for result in results)
+    gate = gate or max(traces, key=lambda trace: VARIANTS.index(trace.variant)).variant
+    if gate not in {result.variant for result in results}:
+        raise ConfigError(f"the gate {gate} is not among the variants: {', '.join(r.variant for r in results)}")
+    return RunReport(
+        network=traces[0].network,
+        soc=results[0].soc,
+        fps=fps,
+        budget=budget.name if budget else None,
+        synthetic=any(trace.synthetic for trace in traces),
+        results=results,
+        verdicts=verdicts,
+        gate=gate,
+    )
+
+
+def compress(
+    network: str,
+    recipe: str | None = None,
+    *,
+    folder: Path | None = None,
+    weights: Path | None = None,
+    dataset: str = "",
+    fresh: bool = False,
+    listener: Listener = SILENT,
+) -> Compression:
+    """Deep Compression of a network, or the files it left the last time.
+
+    Args:
+        network: a name of models/, or `module:callable`.
+        recipe: name of a recipe in the network's folder (`published` for `recipe-published.yaml`) or a path;
+            by default `recipe.yaml` in that folder.
+        folder: where to write; by default the user cache, and files there or under models/ are reused when recipe and
+            weights are the same.
+        weights: safetensors with the dense weights; by default those of the network's folder or of its builder.
+        dataset: `mnist` or a `module:callable` that returns a Dataset.
+
+    Raises:
+        DcsimError: bad input of any kind.
+    """
+    found = find_network(network, dataset)
+    if found.synthetic:
+        raise NetworkError(f"{network} is given by numbers only, it has no weights to compress; use dcsim run or trace")
+    plan = load_recipe(found, recipe)
+    dense = dense_weights(found, weights)
+    if dense is not None:
+        key = cache_key(plan, dense)
+        finished = _finished(found, plan, key, folder, fresh)
+        if finished:
+            return finished
+    from dcsim.compression import pipeline
+
+    model = found.build()
+    if dense is not None:
+        pipeline.load_weights(model, dense)
+    key = cache_key(plan, pipeline.state_weights(model))
+    finished = _finished(found, plan, key, folder, fresh)
+    if finished:
+        return finished
+    target = folder or cache_path(network, key)
+    (target / STAGES_FILE).unlink(missing_ok=True)
+    data = load_dataset(found, listener)
+    listener.say(f"compressing {network} by recipe {plan.name}")
+    stages = pipeline.compress(
+        model, plan, data, target, network=network, on_progress=listener.progress, on_stage=listener.stage
+    )
+    return Compression(network, plan.name, target, stages, reused=False)
+
+
+def _finished(found: Network, recipe: Recipe, key: str, folder: Path | None, fresh: bool) -> Compression | None:
+    if fresh or folder:
+        return None
+    for candidate in (cache_path(found.name, key), shipped_path(found.name, recipe.name)):
+        stages = read_stages(candidate, key)
+        if stages:
+            return Compression(found.name, recipe.name, candidate, stages, reused=True)
+    return None
+
+
+def load_recipe(network: Network, recipe: str | None) -> Recipe:
+    """The recipe by name, by path, or the network's default. Raises ConfigError."""
+    if recipe and (recipe.endswith((".yaml", ".yml")) or "/" in recipe):
+        return load_spec(Recipe, Path(recipe))
+    if network.folder is None:
+        raise ConfigError(f"{network.name} needs a recipe: give one with --recipe FILE.yaml")
+    path = network.folder / (f"recipe-{recipe}.yaml" if recipe and recipe != "default" else "recipe.yaml")
+    if not path.is_file():
+        known = sorted(p.stem.removeprefix("recipe-") for p in network.folder.glob("recipe-*.yaml"))
+        raise ConfigError(f"{network.name} has no recipe {recipe!r}; known: default, {', '.join(known)}")
+    return load_spec(Recipe, path)
+
+
+def load_dataset(network: Network, listener: Listener = SILENT) -> Dataset:
+    """The data a network is trained and tested on. Raises DatasetError or ConfigError."""
+    if network.dataset == "mnist":
+        return load_mnist(listener.say)
+    if ":" not in network.dataset:
+        raise ConfigError(f"{network.name} needs data: give --data mnist or --data module:callable")
+    data = call(network.dataset)
+    if not isinstance(data, Dataset):
+        raise ConfigError(f"{network.dataset} returned {type(data).__name__}, expected a dcsim.datasets.Dataset")
+    return data
+
+
+def synthetic_traces(network: Network, variants: Sequence[Variant]) -> tuple[Trace, ...]:
+    """Traces of a network given by numbers."""
+    assert network.spec is not None
+    return tuple(synthesize(network.spec, variant) for variant in variants)
+
+
+def trace_variants(
+    network: Network, compression: Compression, variants: Sequence[Variant], batch: int = 1, listener: Listener = SILENT
+) -> tuple[Trace, ...]:
+    """The traces of the compression's files, reused when they are there, captured on the first test examples if not.
+
+    Raises:
+        DcsimError: bad input of any kind.
+    """
+    by_variant = {stage.variant: stage for stage in compression.stages}
+    traces = {variant: _kept_trace(compression.folder, by_variant[variant], batch) for variant in variants}
+    missing = [variant for variant, trace in traces.items() if trace is None]
+    if missing:
+        from dcsim.traces import capture
+
+        model, data = network.build(), load_dataset(network, listener)
+        inputs = data.test_inputs[:batch]
+        listener.say(f"tracing {', '.join(missing)} on {len(inputs)} example{'s' if len(inputs) > 1 else ''}")
+        program = capture.export(model, inputs)
+        for variant in missing:
+            trace = capture.capture(model, program, compression.load(variant), inputs, by_variant[variant].test_error)
+            if compression.folder != shipped_path(network.name, compression.recipe):  # that one may be read-only
+                trace.save(_trace_path(compression.folder, variant, batch))
+            traces[variant] = trace
+    return tuple(trace for trace in traces.values() if trace is not None)
+
+
+def _trace_path(folder: Path, variant: str, batch: int) -> Path:
+    return folder / (f"{variant}.parquet" if batch == 1 else f"{variant}-batch{batch}.parquet")
+
+
+def _kept_trace(folder: Path, stage: Stage, batch: int) -> Trace | None:
+    try:
+        trace = Trace.load(_trace_path(folder, stage.variant, batch))
+    except TraceError:
+        return None
+    return trace if trace.file_sha256 == stage.file_sha256 else None
+
+
+def trace_file(network: str, path: Path, *, dataset: str = "", batch: int = 1, listener: Listener = SILENT) -> Trace:
+    """The trace of one `.dcz` file, its test error measured anew. Raises DcsimError."""
+    from dcsim.compression import pipeline
+    from dcsim.compression.training import error_rate
+    from dcsim.traces import capture
+
+    found = find_network(network, dataset)
+    if found.synthetic:
+        raise NetworkError(f"{network} is given by numbers only; leave out --file and name a --variant")
+    stored = CompressedModel.load(path)
+    model, data = found.build(), load_dataset(found, listener)
+    pipeline.load_weights(model, stored.decode())
+    test_error = error_rate(model, data)
+    inputs = data.test_inputs[:batch]
+    return capture.capture(model, capture.export(model, inputs), stored, inputs, test_error)

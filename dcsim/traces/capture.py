@@ -1,0 +1,320 @@
+"""Any torch model on real inputs -> Trace: the operators torch.export finds, each run on real tensors.
+
+Counts are exact: MAC (m, n, k) has two nonzero operands when input (m, k) and weight (n, k) are nonzero, so the
+products of the nonzeros in column k on either side, summed over k, are the nonzero MACs.
+"""
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import fx, nn
+from torch.nn import functional
+
+from dcsim import __version__
+from dcsim.artifact import Block, CompressedModel, Floats, StoredTensor
+from dcsim.compression.pipeline import load_weights
+from dcsim.compression.training import forward
+from dcsim.errors import NetworkError
+from dcsim.files import sha256
+from dcsim.traces.trace import INPUT, Layer, Trace
+from dcsim.units import bytes_to_bits
+
+#: operators that only rename or reorder what is there: no cost
+VIEWS = frozenset(
+    ("alias", "clone", "contiguous", "detach", "dropout", "expand", "expand_as", "feature_dropout", "flatten")
+    + ("getitem", "permute", "reshape", "slice", "squeeze", "t", "transpose", "unflatten", "unsqueeze", "view")
+)
+#: operators that inference hardware applies on the way out of the preceding layer
+FUSED = frozenset(
+    ("batch_norm", "clamp", "elu", "gelu", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "log_softmax")
+    + ("mish", "relu", "relu6", "sigmoid", "silu", "softmax", "softplus", "tanh")
+)
+#: fragments of names of operators that multiply matrices; one without a cost model here is refused, never guessed
+MULTIPLYING = ("conv", "linear", "matmul", "mm", "mv", "dot", "attention", "lstm", "gru", "rnn", "einsum", "bilinear")
+
+
+@dataclass(eq=False)
+class _Record:
+    """A layer while it is being captured."""
+
+    name: str
+    kind: str
+    producers: tuple[int, ...]
+    parameters: list[str]
+    last_node: fx.Node
+    output_shape: tuple[int, ...] = ()
+    n_outputs: int = 0
+    n_outputs_nonzero: int = 0
+    gemm: dict[str, Any] = field(default_factory=dict)
+    n_alu_ops: int = 0
+    input_shape: tuple[int, ...] = ()
+    n_inputs: int = 0
+    n_inputs_nonzero: int = 0
+
+
+def export(model: nn.Module, inputs: Floats) -> torch.export.ExportedProgram:
+    """The model's operators for inputs of this shape.
+
+    Raises:
+        NetworkError: the forward fails, or torch.export cannot follow it.
+    """
+    model.eval()
+    batch = torch.from_numpy(inputs)
+    with torch.no_grad():
+        forward(model, batch)
+        try:
+            return torch.export.export(model, (batch,))
+        except Exception as error:
+            reason = str(error).strip().splitlines()[0]
+            raise NetworkError(f"torch.export cannot follow the model: {reason}") from error
+
+
+def capture(
+    model: nn.Module,
+    program: torch.export.ExportedProgram,
+    stored: CompressedModel,
+    inputs: Floats,
+    test_error: float | None,
+) -> Trace:
+    """Run the network with the weights of `stored` on `inputs`, operator by operator.
+
+    Args:
+        model: the network; its weights are replaced by those of the file.
+        program: `export(model, inputs)`, which serves all variants.
+        inputs: float32, batch first: the batch that makes one frame.
+        test_error: measured on this file, or None.
+
+    Raises:
+        NetworkError: an operator multiplies matrices but has no cost model, or weights and network do not match.
+    """
+    load_weights(model, stored.decode())
+    recorder = _Recorder(program)
+    with torch.no_grad():
+        recorder.run(*_flat_arguments(program, model.state_dict(), torch.from_numpy(inputs)))
+    tensors = {tensor.name: tensor for tensor in stored.tensors}
+    layers = tuple(_layer(record, tensors) for record in recorder.records)
+    if not layers:
+        raise NetworkError(f"{stored.network}: the forward pass executes no operator")
+    return Trace(
+        network=stored.network,
+        variant=stored.variant,
+        batch=len(inputs),
+        synthetic=False,
+        n_network_inputs=inputs.size,
+        n_parameters=stored.n_parameters,
+        file_bytes=stored.file_bytes,
+        header_bytes=stored.header_bytes,
+        file_sha256=stored.sha256,
+        input_sha256=sha256(np.ascontiguousarray(inputs).tobytes()),
+        test_error=test_error,
+        dcsim_version=__version__,
+        layers=layers,
+    )
+
+
+def _flat_arguments(
+    program: torch.export.ExportedProgram, state: dict[str, torch.Tensor], batch: torch.Tensor
+) -> Iterable[Any]:
+    """Arguments of the exported graph in order: parameters, buffers, constants, then the input."""
+    for spec in program.graph_signature.input_specs:
+        if spec.kind == torch.export.graph_signature.InputKind.USER_INPUT:
+            yield batch
+        elif spec.target in state:
+            yield state[spec.target]
+        else:
+            yield program.constants[spec.target or ""]
+
+
+class _Recorder(fx.Interpreter):
+    """Runs the graph node by node and turns operators into records."""
+
+    def __init__(self, program: torch.export.ExportedProgram) -> None:
+        super().__init__(program.graph_module)
+        signature = program.graph_signature
+        self.parameter_of = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
+        self.user_inputs = set(signature.user_inputs)
+        self.records: list[_Record] = []
+        self.owner: dict[fx.Node, int] = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        if n.op == "placeholder":
+            if n.name in self.user_inputs:
+                self.owner[n] = INPUT
+            return super().run_node(n)
+        if n.op != "call_function":
+            return super().run_node(n)
+        arguments, _ = self.fetch_args_kwargs_from_env(n)
+        # In-place operators overwrite what they read, so inputs are counted before the operator runs.
+        sources = [node for node in n.all_input_nodes if node in self.owner]
+        inputs = [self.env[node] for node in sources if isinstance(self.env[node], torch.Tensor)]
+        name = _operator(n)
+        fuses = name in FUSED and self._can_fuse(n, sources)
+        record = None
+        if sources and name not in VIEWS and not fuses:
+            record = self._new_record(n, name, sources, inputs, arguments)
+        output = super().run_node(n)
+        if not sources:
+            return output
+        if record is not None:
+            self.owner[n] = len(self.records) - 1
+        else:
+            self.owner[n] = self.owner[sources[0]]
+            record = self.records[self.owner[n]] if self.owner[n] != INPUT else None
+        if record is not None and name not in VIEWS:
+            record.parameters += [p for p in self._parameters(n) if p not in record.parameters]
+            _count_output(record, output)
+        if record is not None and (fuses or name in VIEWS) and record.last_node in sources:
+            record.last_node = n
+        return output
+
+    def _can_fuse(self, node: fx.Node, sources: Sequence[fx.Node]) -> bool:
+        """Whether the operator can ride on the layer before: that layer's result is read by nobody else."""
+        owner = self.owner[sources[0]]
+        return (
+            len(sources) == 1
+            and owner != INPUT
+            and self.records[owner].last_node is sources[0]
+            and (len(sources[0].users) == 1)
+        )
+
+    def _parameters(self, node: fx.Node) -> list[str]:
+        return [self.parameter_of[source.name] for source in node.all_input_nodes if source.name in self.parameter_of]
+
+    def _new_record(
+        self, node: fx.Node, operator: str, sources: list[fx.Node], inputs: list[torch.Tensor], arguments: Any
+    ) -> _Record:
+        producers = tuple(dict.fromkeys(self.owner[source] for source in sources))
+        record = _Record(_layer_name(node, operator), operator, producers, [], node)
+        record.input_shape = tuple(inputs[0].shape) if inputs else ()
+        record.n_inputs = sum(tensor.numel() for tensor in inputs)
+        record.n_inputs_nonzero = sum(int(torch.count_nonzero(tensor)) for tensor in inputs)
+        if operator == "linear" or (operator.startswith("conv") and operator[4:] in ("1d", "2d", "3d")):
+            if len(sources) > 1 or len(self._parameters(node)) == 0:
+                raise NetworkError(f"{record.name}: {node.target} without fixed weights has no cost model yet")
+            views = _linear_views if operator == "linear" else _convolution_views
+            column_nonzeros, mask, record.gemm = views(node, arguments)
+            record.gemm["mask"] = mask
+            record.gemm["column_nonzeros"] = tuple(column_nonzeros.flatten().tolist())
+            record.gemm["n_macs_nonzero"] = int((column_nonzeros * mask.sum(1)).sum())
+        elif any(fragment in operator for fragment in MULTIPLYING):
+            raise NetworkError(f"{record.name}: operator {node.target} has no cost model yet, so it cannot be traced")
+        else:
+            record.n_alu_ops = record.n_inputs
+        self.records.append(record)
+        return record
+
+
+def _operator(node: fx.Node) -> str:
+    """`aten.max_pool2d.default` as `max_pool2d`; in-place twins share the name."""
+    target = node.target
+    name = target._schema.name.split("::")[-1] if hasattr(target, "_schema") else getattr(target, "__name__", "")
+    return str(name).strip("_")
+
+
+def _layer_name(node: fx.Node, operator: str) -> str:
+    stack = list((node.meta.get("nn_module_stack") or {}).values())
+    path = str(stack[-1][0]) if stack else ""
+    return path if path else node.name
+
+
+def _count_output(record: _Record, output: Any) -> None:
+    tensors = [output] if isinstance(output, torch.Tensor) else [t for t in output if isinstance(t, torch.Tensor)]
+    record.output_shape = tuple(tensors[0].shape)
+    record.n_outputs = sum(tensor.numel() for tensor in tensors)
+    record.n_outputs_nonzero = sum(int(torch.count_nonzero(tensor)) for tensor in tensors)
+
+
+def _linear_views(node: fx.Node, arguments: Any) -> tuple[torch.Tensor, torch.Tensor, dict[str, Any]]:
+    """Column nonzeros (1, K), weight mask (1, N, K) and the GEMM view of a linear operator."""
+    inputs, weight = arguments[0], arguments[1]
+    n, k = weight.shape
+    flat = inputs.reshape(-1, k)
+    gemm = {"n_groups": 1, "m": flat.shape[0], "n": n, "k": k}
+    return torch.count_nonzero(flat, dim=0)[None], (weight != 0)[None], gemm
+
+
+def _convolution_views(node: fx.Node, arguments: Any) -> tuple[torch.Tensor, torch.Tensor, dict[str, Any]]:
+    """Column nonzeros (groups, K), weight mask (groups, N, K) and the GEMM view of a convolution of any rank."""
+    inputs, weight = arguments[0], arguments[1]
+    rank = weight.dim() - 2
+    stride, padding, dilation = (
+        _each(arguments[i] if len(arguments) > i else default, rank) for i, default in ((3, 1), (4, 0), (5, 1))
+    )
+    n_groups = arguments[6] if len(arguments) > 6 else 1
+    if isinstance(padding[0], str):
+        raise NetworkError(f"{_layer_name(node, '')}: padding given as a word has no cost model yet; give it in pixels")
+    batched = inputs if inputs.dim() == rank + 2 else inputs[None]
+    padded = functional.pad((batched != 0).to(torch.uint8), [p for side in reversed(padding) for p in (side, side)])
+    kernel, sizes = weight.shape[2:], padded.shape[2:]
+    n_pixels = [(sizes[d] - dilation[d] * (kernel[d] - 1) - 1) // stride[d] + 1 for d in range(rank)]
+    columns = torch.stack(
+        [
+            _strided_view(padded, offset, dilation, stride, n_pixels).sum(
+                dim=(0, *range(2, rank + 2)), dtype=torch.int64
+            )
+            for offset in itertools.product(*(range(size) for size in kernel))
+        ],
+        dim=1,
+    )
+    n_out, k = weight.shape[0] // n_groups, weight[0].numel()
+    gemm = {"n_groups": n_groups, "m": int(np.prod(n_pixels)) * batched.shape[0], "n": n_out, "k": k}
+    return columns.reshape(n_groups, k), (weight != 0).reshape(n_groups, n_out, k), gemm
+
+
+def _strided_view(
+    padded: torch.Tensor, offset: Sequence[int], dilation: Sequence[int], stride: Sequence[int], n_pixels: Sequence[int]
+) -> torch.Tensor:
+    """The input positions, (batch, channels, *n_pixels), that meet the kernel tap at `offset`."""
+    view = padded
+    for d, size in enumerate(n_pixels):
+        first = offset[d] * dilation[d]
+        view = view.narrow(d + 2, first, (size - 1) * stride[d] + 1)
+        index = torch.arange(0, (size - 1) * stride[d] + 1, stride[d])
+        view = view.index_select(d + 2, index)
+    return view
+
+
+def _each(value: Any, rank: int) -> list[Any]:
+    values = list(value) if isinstance(value, list | tuple) else [value]
+    return values * rank if len(values) == 1 else values
+
+
+def _layer(record: _Record, tensors: dict[str, StoredTensor]) -> Layer:
+    gemm = record.gemm
+    owned = [tensors[name] for name in record.parameters if name in tensors]
+    weight = owned[0] if gemm else None
+    mask = gemm.get("mask")
+    blocks: list[Block] = list(weight.blocks) if weight is not None else []
+    for tensor in owned[1:] if weight is not None else owned:
+        n_bits = bytes_to_bits(len(tensor.payload))
+        blocks.append(Block(tensor.name, 0, tensor.n_elements, n_bits))
+    n_macs = gemm["n_groups"] * gemm["m"] * gemm["n"] * gemm["k"] if gemm else 0
+    return Layer(
+        name=record.name,
+        kind=record.kind,
+        producers=record.producers,
+        input_shape=record.input_shape,
+        output_shape=record.output_shape,
+        n_groups=gemm.get("n_groups", 0),
+        m=gemm.get("m", 0),
+        n=gemm.get("n", 0),
+        k=gemm.get("k", 0),
+        n_macs_dense=n_macs,
+        n_macs_nonzero=gemm.get("n_macs_nonzero", 0),
+        n_alu_ops=record.n_alu_ops,
+        n_inputs=record.n_inputs,
+        n_inputs_nonzero=record.n_inputs_nonzero,
+        n_outputs=record.n_outputs,
+        n_outputs_nonzero=record.n_outputs_nonzero,
+        n_weights=weight.n_elements if weight is not None else 0,
+        n_weights_nonzero=int(mask.sum()) if mask is not None else 0,
+        encoding=weight.encoding if weight is not None else None,
+        stored_bytes=sum(len(tensor.payload) for tensor in owned),
+        blocks=tuple(blocks),
+        weight_bitmap=np.packbits(mask.numpy(), bitorder="little").tobytes() if mask is not None else None,
+        column_nonzeros=gemm.get("column_nonzeros"),
+    )
