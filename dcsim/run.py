@@ -302,17 +302,44 @@ def _kept_trace(folder: Path, stage: Stage, batch: int) -> Trace | None:
     return trace if trace.file_sha256 == stage.file_sha256 else None
 
 
-def trace_file(network: str, path: Path, *, dataset: str = "", batch: int = 1, listener: Listener = SILENT) -> Trace:
-    """The trace of one `.dcz` file, its test error measured anew. Raises DcsimError."""
+def trace(
+    network: str,
+    variant: Variant = "huffman",
+    *,
+    recipe: str | None = None,
+    file: Path | None = None,
+    weights: Path | None = None,
+    dataset: str = "",
+    batch: int = 1,
+    listener: Listener = SILENT,
+) -> Trace:
+    """The trace of one storage variant of a network.
+
+    Args:
+        network, recipe, weights, dataset, batch: see `run` and `compress`.
+        file: a `.dcz` file to trace instead of the one `compress` leaves; its test error is measured anew.
+
+    Raises:
+        DcsimError: bad input of any kind.
+    """
+    found = find_network(network, dataset)
+    if found.synthetic:
+        if file:
+            raise NetworkError(f"{network} is given by numbers only, so no file belongs to it; name a variant instead")
+        return synthetic_traces(found, [variant])[0]
+    if file:
+        return _trace_file(found, file, batch, listener)
+    compression = compress(network, recipe, weights=weights, dataset=dataset, listener=listener)
+    return trace_variants(found, compression, [variant], batch, listener)[0]
+
+
+def _trace_file(network: Network, file: Path, batch: int, listener: Listener) -> Trace:
+    stored = CompressedModel.load(file)
     from dcsim.compression import pipeline
     from dcsim.compression.training import error_rate
     from dcsim.traces import capture
 
-    found = find_network(network, dataset)
-    if found.synthetic:
-        raise NetworkError(f"{network} is given by numbers only; leave out --file and name a --variant")
-    stored = CompressedModel.load(path)
-    model, data = found.build(), load_dataset(found, listener)
+    model, data = network.build(), load_dataset(network, listener)
     pipeline.load_weights(model, stored.decode())
     test_error = error_rate(model, data)
     inputs = data.test_inputs[:batch]

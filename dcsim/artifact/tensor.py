@@ -94,6 +94,10 @@ class StoredTensor:
             raise MalformedError(f"{self.name}: a code points past the codebook of {self.n_codes}")
         return relative_index.decode(gaps, self.n_elements), codebook[codes]
 
+    def n_nonzero(self) -> int:
+        """Elements that are not zero. Raises ArtifactError."""
+        return int(np.count_nonzero(self.entries()[1]))
+
     def decode(self) -> Floats:
         """The tensor's values, bit for bit as they were stored. Raises ArtifactError."""
         positions, values = self.entries()

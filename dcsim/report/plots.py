@@ -31,7 +31,6 @@ LABELS = {
     "array": "array",
     "always_on": "always on",
 }
-FORMATS = (".png", ".svg", ".pdf")
 
 
 def energy_figure(report: "RunReport") -> "Figure":

@@ -1,7 +1,7 @@
 """Tables for the terminal."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
@@ -10,10 +10,10 @@ from dcsim.soc.ledger import STATIC_COMPONENTS
 from dcsim.units import PJ_PER_J, ps_to_s
 
 if TYPE_CHECKING:
-    from dcsim.artifact import CompressedModel
     from dcsim.explore.budget import Verdict
     from dcsim.run import RunReport
     from dcsim.simulation.result import RunResult
+    from dcsim.soc.spec import SocSpec
 
 PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))
 DYNAMIC_COLUMNS = {"DRAM": "dram", "SRAM": "sram", "decode": "decoder", "compute": "array"}
@@ -138,37 +138,11 @@ def resource_table(result: "RunResult") -> Table:
     return table
 
 
-def tensor_rows(model: "CompressedModel") -> list[dict[str, object]]:
-    """What `dcsim inspect` shows of each tensor."""
-    rows = []
-    for tensor in model.tensors:
-        streams: dict[str, int] = {}
-        for block in tensor.blocks:
-            streams[block.stream] = streams.get(block.stream, 0) + block.n_bits
-        n_nonzero = tensor.n_nonzero()
-        rows.append(
-            {
-                "name": tensor.name,
-                "shape": list(tensor.shape),
-                "encoding": tensor.encoding,
-                "density": n_nonzero / tensor.n_elements if tensor.n_elements else 0.0,
-                "n_filler_zeros": tensor.n_entries - n_nonzero if tensor.n_entries else 0,
-                "gap_bits": tensor.gap_bits,
-                "n_codes": tensor.n_codes,
-                "bits_per_weight": len(tensor.payload) * 8 / tensor.n_elements if tensor.n_elements else 0.0,
-                "stored_bytes": len(tensor.payload),
-                "share_of_file": len(tensor.payload) / model.file_bytes,
-                "stream_bits": streams,
-            }
-        )
-    return rows
-
-
-def inspect_table(model: "CompressedModel", rows: Sequence[dict[str, object]]) -> Table:
-    """A `.dcz` file, tensor by tensor."""
+def inspect_table(content: Mapping[str, Any]) -> Table:
+    """A `.dcz` file, tensor by tensor, from the document of `inspection`."""
     title = (
-        f"{model.network}, {model.variant}: {model.file_bytes:,} bytes, {model.compression_ratio:.1f}x, "
-        f"header {model.header_bytes} bytes"
+        f"{content['network']}, {content['variant']}: {content['file_bytes']:,} bytes, "
+        f"{content['compression_ratio']:.1f}x, header {content['header_bytes']} bytes"
     )
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2))
     headings = (
@@ -185,17 +159,32 @@ def inspect_table(model: "CompressedModel", rows: Sequence[dict[str, object]]) -
     )
     for name in headings:
         table.add_column(name, justify="left" if name in headings[:3] else "right", no_wrap=True)
-    for row in rows:
+    for row in content["tensors"]:
         table.add_row(
-            str(row["name"]),
-            "x".join(map(str, row["shape"])),  # type: ignore[call-overload]
-            str(row["encoding"]),
-            percent(float(str(row["density"])), 1),
+            row["name"],
+            "x".join(map(str, row["shape"])),
+            row["encoding"],
+            percent(row["density"], 1),
             f"{row['n_filler_zeros']:,}",
             str(row["n_codes"] or "-"),
             str(row["gap_bits"] or "-"),
             f"{row['bits_per_weight']:.3f}",
             f"{row['stored_bytes']:,}",
-            percent(float(str(row["share_of_file"])), 1),
+            percent(row["share_of_file"], 1),
         )
+    return table
+
+
+def soc_table(soc: "SocSpec") -> Table:
+    """Every number of a chip with its source."""
+    table = Table(
+        title=f"{soc.name}: {soc.description}", title_justify="left", box=None, pad_edge=False, padding=(0, 2)
+    )
+    table.add_column("key", no_wrap=True)
+    table.add_column("value", justify="right", no_wrap=True)
+    table.add_column("source")
+    for path, value in soc.leaves().items():
+        if path not in ("name", "description"):
+            shown = f"{value:,}" if isinstance(value, int) else str(value)
+            table.add_row(path, shown, soc.source_of(path) or "")
     return table

@@ -36,8 +36,7 @@ def simulate(trace: Trace, soc: SocSpec | str, fps: float) -> RunResult:
     Raises:
         SimulationError: fps is not a positive number, or the network does not fit the SoC's memories.
     """
-    if not 0 < fps < float("inf"):
-        raise SimulationError(f"fps must be a positive number, found {fps:g}")
+    require_fps(fps)
     if not trace.layers:
         raise SimulationError(f"{trace.network}: the trace has no layers, so there is nothing to simulate")
     soc = load_soc(soc) if isinstance(soc, str) else soc
@@ -45,6 +44,12 @@ def simulate(trace: Trace, soc: SocSpec | str, fps: float) -> RunResult:
     replay = _Replay(placement, soc, s_to_ps(trace.batch / fps))
     replay.run()
     return _result(trace, soc, fps, placement, replay)
+
+
+def require_fps(fps: float) -> None:
+    """Refuse a frame rate that is not a positive number. Raises SimulationError."""
+    if not 0 < fps < float("inf"):
+        raise SimulationError(f"fps must be a positive number, found {fps:g}")
 
 
 @dataclass
