@@ -24,7 +24,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="What a neural network costs in joules, watts and milliseconds on a mobile chip, before and after compression.",
+    help="What a neural network costs in joules, watts and milliseconds on a phone chip, before and after compression.",
 )
 
 

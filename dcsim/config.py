@@ -9,7 +9,7 @@ import json
 import math
 import re
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -36,9 +36,6 @@ class SourcedSpec(Spec):
     description: str = ""
     sources: dict[str, str] = {}
 
-    #: leaves that are names or choices rather than claims about the world
-    unsourced: ClassVar[frozenset[str]] = frozenset({"name", "description", "kind"})
-
     @model_validator(mode="after")
     def _sources_name_leaves(self) -> Self:
         leaves = self.leaves()
@@ -58,11 +55,8 @@ class SourcedSpec(Spec):
 
     def leaves_without_source(self) -> list[str]:
         """Dotted paths whose number has no source. Empty in every file that ships with dcsim (tested)."""
-        return [
-            path
-            for path, value in self.leaves().items()
-            if value is not None and path.rsplit(".", 1)[-1] not in self.unsourced and self.source_of(path) is None
-        ]
+        numbers = [path for path, value in self.leaves().items() if isinstance(value, int | float)]
+        return [path for path in numbers if self.source_of(path) is None]
 
 
 def covers(group: str, path: str) -> bool:

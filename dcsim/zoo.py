@@ -46,8 +46,6 @@ class NetworkSpec(SourcedSpec):
     published_test_error: Annotated[float, Field(ge=0, le=1)] | None = None
     published_ratio: Annotated[float, Field(gt=0)] | None = None
 
-    unsourced = SourcedSpec.unsourced | {"builder", "dataset"}
-
     @field_validator("layers")
     @classmethod
     def _distinct(cls, layers: tuple[SyntheticLayer, ...]) -> tuple[SyntheticLayer, ...]:
