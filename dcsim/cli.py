@@ -1,5 +1,6 @@
 """The command line: parse, call, print. No physics, no arithmetic. Heavy imports wait inside the commands."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -258,6 +259,8 @@ def show_soc(
 
 def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 over budget, 2 bad input, 3 a fault of dcsim itself."""
+    # Spinning OpenMP threads make training many times slower when another process wants the cores.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
     except DcsimError as error:

@@ -11,7 +11,7 @@ from dcsim.artifact import CompressedModel, Floats, Variant, pack
 from dcsim.compression import stages
 from dcsim.compression.recipe import Recipe
 from dcsim.compression.store import Stage, cache_key, write_stages
-from dcsim.compression.training import error_rate
+from dcsim.compression.training import error_rate, forward
 from dcsim.datasets import Dataset
 from dcsim.errors import ConfigError, NetworkError
 
@@ -44,6 +44,8 @@ def compress(
         OutputError: the folder cannot be written.
     """
     require_layers(recipe, model)
+    with torch.no_grad():
+        forward(model.eval(), torch.from_numpy(dataset.test_inputs[:1]))  # a model that cannot run leaves no file
     key = cache_key(recipe, state_weights(model))
     generator = torch.Generator().manual_seed(recipe.seed)
     gap_bits = {f"{name}.weight": layer.gap_bits for name, layer in recipe.layers.items()}

@@ -61,6 +61,13 @@ class Check:
     headroom: float | None
     ok: bool
 
+    @property
+    def used(self) -> float:
+        """How much of the limit is used, 1 at the limit; infinite when there is no figure."""
+        if not self.found:
+            return 0.0 if self.found == 0 and self.name not in AT_LEAST else float("inf")
+        return self.limit / self.found if self.name in AT_LEAST else self.found / self.limit
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -75,8 +82,13 @@ class Verdict:
 
     @property
     def tightest(self) -> Check:
-        """The check with the least headroom; one without a figure comes first."""
-        return min(self.checks, key=lambda check: float("-inf") if check.headroom is None else check.headroom)
+        """The check that uses most of its limit, among the failed ones if there are any.
+
+        Keeping up with the frame rate goes without saying, so it is named only when it fails or nothing else is limited.
+        """
+        failed = [check for check in self.checks if not check.ok]
+        named = [check for check in self.checks if check.name not in AT_LEAST]
+        return max(failed or named or self.checks, key=lambda check: check.used)
 
 
 def load_budget(name: str) -> Budget:

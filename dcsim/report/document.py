@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dcsim import __version__
 from dcsim.files import written
 from dcsim.units import bytes_to_bits
 
@@ -21,6 +22,7 @@ def document(report: "RunReport") -> dict[str, Any]:
     """A run as plain values: what `--json` writes."""
     return {
         "schema": SCHEMA_VERSION,
+        "dcsim_version": __version__,
         "network": report.network,
         "soc": report.soc,
         "fps": report.fps,

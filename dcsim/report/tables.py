@@ -10,7 +10,7 @@ from dcsim.soc.ledger import STATIC_COMPONENTS
 from dcsim.units import PJ_PER_J, ps_to_s
 
 if TYPE_CHECKING:
-    from dcsim.explore.budget import Verdict
+    from dcsim.explore.budget import Check, Verdict
     from dcsim.run import RunReport
     from dcsim.simulation.result import RunResult
     from dcsim.soc.spec import SocSpec
@@ -89,9 +89,16 @@ def _fits(result: "RunResult", verdict: "Verdict | None") -> Text:
     if verdict is None:
         return Text("-") if result.sustainable else Text("too slow", style="yellow")
     tightest = verdict.tightest
-    margin = "" if tightest.headroom is None else f" {100 * tightest.headroom:+.0f} %"
     style = "green" if verdict.fits else "red"
-    return Text(f"{'yes' if verdict.fits else 'no'},{margin} {CHECK_WORDS[tightest.name]}", style=style)
+    return Text(f"{'yes' if verdict.fits else 'no'}, {_used(tightest)}", style=style)
+
+
+def _used(check: "Check") -> str:
+    """How much of a limit is used: `63 % of power`."""
+    word = CHECK_WORDS[check.name]
+    if check.headroom is None:
+        return f"no {word}"
+    return f"{_significant(100 * check.used, 2)} % of {word}"
 
 
 CHECK_WORDS = {

@@ -305,6 +305,7 @@ def _result(trace: Trace, soc: SocSpec, fps: float, placement: Placement, replay
         batch=trace.batch,
         synthetic=trace.synthetic,
         file_bytes=trace.file_bytes,
+        file_sha256=trace.file_sha256,
         compression_ratio=trace.compression_ratio,
         test_error=trace.test_error,
         dram_bytes_per_frame=placement.dram_bytes_per_frame,

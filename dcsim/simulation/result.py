@@ -49,7 +49,7 @@ class RunResult:
         network, variant, soc: what ran where.
         fps: inferences asked for per second; a frame is `batch` inferences.
         synthetic: the trace was drawn from a table.
-        file_bytes, compression_ratio, test_error: of the variant's file.
+        file_bytes, compression_ratio, test_error, file_sha256: of the variant's file.
         dram_bytes_per_frame: read and written in steady state.
         ledger: every pJ of one steady-state frame, static energy over the period included.
         period_ps: from one frame to the next: max(batch / fps, service time).
@@ -67,6 +67,7 @@ class RunResult:
     batch: int
     synthetic: bool
     file_bytes: int
+    file_sha256: str
     compression_ratio: float
     test_error: float | None
     dram_bytes_per_frame: int
@@ -114,6 +115,7 @@ class RunResult:
         return {
             "variant": self.variant,
             "file_bytes": self.file_bytes,
+            "file_sha256": self.file_sha256,
             "compression_ratio": self.compression_ratio,
             "test_error": self.test_error,
             "dram_bytes_per_frame": self.dram_bytes_per_frame,

@@ -1,0 +1,138 @@
+"""Does the main job work for a user, with exit codes and output that scripts can rely on?"""
+
+import json
+import resource
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Dcsim
+
+OWN = ("run", "own:build", "--data", "own:data", "--recipe", "own.yaml")
+KEYS = {
+    "variant",
+    "file_bytes",
+    "compression_ratio",
+    "test_error",
+    "dram_bytes_per_frame",
+    "energy_pj_per_frame",
+    "energy_pj_by_component",
+    "average_power_watts",
+    "latency_s",
+    "sustainable_fps",
+    "fits",
+    "checks",
+}
+
+
+def test_run_answers_for_a_shipped_network(dcsim: Dcsim) -> None:
+    done = dcsim("run", "lenet-300-100", "--soc", "mobile45", "--fps", 20, "--budget", "phone")
+    assert done.returncode == 0, done.stderr
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert [line[0] for line in lines[2:6]] == ["dense", "pruned", "shared", "huffman"]
+    assert all("yes," in line for line in lines[2:6])
+
+
+def test_json_on_stdout_is_all_there_is_and_follows_the_schema(dcsim: Dcsim) -> None:
+    done = dcsim("run", "lenet-300-100", "--budget", "phone", "--json", "-")
+    document = json.loads(done.stdout)
+    assert document["schema"] == 1
+    assert (document["network"], document["soc"], document["fps"]) == ("lenet-300-100", "mobile45", 20)
+    assert (document["budget"], document["synthetic"]) == ("phone", False)
+    for variant in document["variants"]:
+        assert variant.keys() >= KEYS
+        assert {"name", "limit", "found", "unit", "headroom", "ok"} == variant["checks"][0].keys()
+        assert sum(variant["energy_pj_by_component"].values()) == pytest.approx(variant["energy_pj_per_frame"])
+        assert variant["average_power_watts"] == pytest.approx(variant["energy_pj_per_frame"] * 20e-12)
+
+
+def test_one_billion_shows_12_8_watts_for_dram_exactly(dcsim: Dcsim, tmp_path: Path) -> None:
+    done = dcsim("run", "one-billion", "--soc", "paper45", "--fps", 20, "--json", "out.json")
+    assert done.returncode == 0, done.stderr
+    assert "12.8 W" in done.stdout
+    document = json.loads((tmp_path / "out.json").read_text())
+    dense, *_, huffman = document["variants"]
+    assert dense["energy_pj_by_component"]["dram"] * 20 / 1e12 == 12.8
+    assert huffman["energy_pj_by_component"]["dram"] < dense["energy_pj_by_component"]["dram"] / 35
+
+
+def test_one_billion_is_never_materialised(dcsim: Dcsim) -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    assert dcsim("run", "one-billion", "--soc", "paper45").returncode == 0
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert usage.ru_utime - before < 5
+    assert usage.ru_maxrss < 1 << 20  # KiB, the largest child so far
+
+
+def test_over_budget_exits_1_and_the_gate_decides(dcsim: Dcsim) -> None:
+    arguments = ("run", "one-billion", "--soc", "paper45", "--budget", "phone")
+    assert dcsim(*arguments).returncode == 0
+    over = dcsim(*arguments, "--gate", "dense")
+    assert over.returncode == 1
+    assert "no, 436 % of power" in over.stdout
+
+
+def test_a_frame_rate_that_cannot_be_kept_does_not_fit(dcsim: Dcsim) -> None:
+    done = dcsim("run", "one-billion", "--soc", "paper45", "--fps", 60, "--budget", "phone", "--json", "-")
+    assert done.returncode == 1
+    huffman = json.loads(done.stdout)["variants"][-1]
+    assert huffman["fits"] is False
+    assert huffman["latency_s"] is None
+    assert next(check for check in huffman["checks"] if check["name"] == "sustainable_fps")["ok"] is False
+
+
+def test_without_budget_there_is_no_verdict(dcsim: Dcsim) -> None:
+    variants = json.loads(dcsim("run", "one-billion", "--soc", "paper45", "--json", "-").stdout)["variants"]
+    assert [variant["fits"] for variant in variants] == [None] * 4
+    assert all(variant["test_error"] is None for variant in variants)
+
+
+def test_variant_limits_what_is_run(dcsim: Dcsim) -> None:
+    done = dcsim(
+        "run", "one-billion", "--soc", "mobile45", "--variant", "huffman", "--variant", "shared", "--json", "-"
+    )
+    assert [v["variant"] for v in json.loads(done.stdout)["variants"]] == ["shared", "huffman"]
+
+
+def test_own_network_goes_through_the_whole_job_and_is_reused(dcsim: Dcsim, own_network: Path) -> None:
+    first = dcsim(*OWN, "--budget", "phone", "--plot", "energy.png", "--json", "first.json")
+    assert first.returncode == 0, first.stderr
+    assert "compressing own:build by recipe own" in first.stderr
+    for variant in ("dense", "pruned", "shared", "huffman"):
+        assert variant in first.stderr
+    assert (own_network / "energy.png").read_bytes()[:4] == b"\x89PNG"
+    again = dcsim(*OWN, "--budget", "phone", "--json", "again.json")
+    assert "compressing" not in again.stderr
+    assert (own_network / "first.json").read_bytes() == (own_network / "again.json").read_bytes()
+
+
+def test_fresh_compresses_again_to_the_same_bytes(dcsim: Dcsim, own_network: Path) -> None:
+    dcsim(*OWN, "--json", "first.json")
+    fresh = dcsim(*OWN, "--fresh", "--json", "fresh.json")
+    assert "compressing own:build" in fresh.stderr
+    assert (own_network / "first.json").read_bytes() == (own_network / "fresh.json").read_bytes()
+
+
+def test_steps_one_by_one_agree_with_run(dcsim: Dcsim, own_network: Path) -> None:
+    own = ("own:build", "--data", "own:data")
+    assert dcsim("compress", *own, "--recipe", "own.yaml", "-o", "out").returncode == 0
+    traced = dcsim("trace", *own, "--file", "out/huffman.dcz", "-o", "t.parquet")
+    assert traced.returncode == 0, traced.stderr
+    simulated = dcsim("simulate", "t.parquet", "--json", "s.json", "--ledger", "ledger.csv")
+    assert simulated.returncode == 0, simulated.stderr
+    assert dcsim("check", "t.parquet", "--budget", "phone", "--json", "c.json").returncode == 0
+    dcsim(*OWN, "--json", "run.json", "--budget", "phone")
+    expected = json.loads((own_network / "run.json").read_text())["variants"][-1]
+    assert json.loads((own_network / "c.json").read_text())["variants"] == [expected]
+    rows = (own_network / "ledger.csv").read_text().splitlines()[1:]
+    energy_pj = 0.0
+    for row in rows:
+        energy_pj += float(row.rsplit(",", 1)[1])
+    assert energy_pj == expected["energy_pj_per_frame"]
+
+
+def test_batch_makes_one_frame_of_several_examples(dcsim: Dcsim, own_network: Path) -> None:
+    one = json.loads(dcsim(*OWN, "--json", "-").stdout)["variants"][0]
+    four = json.loads(dcsim(*OWN, "--batch", "4", "--json", "-").stdout)["variants"][0]
+    assert four["dram_bytes_per_frame"] == one["dram_bytes_per_frame"]
+    assert four["energy_pj_by_component"]["array"] == 4 * one["energy_pj_by_component"]["array"]
