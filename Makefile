@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint models clean
+.PHONY: help install demo lint test models compressed
 
 help:           ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -26,3 +26,17 @@ lint: install   ## style, types and the direction of imports
 
 test: lint      ## the whole test suite
 	$(BIN)/pytest
+
+# What is committed under models/, made again from the seeds: about half an hour. The tests re-check the committed files.
+models: install  ## train and compress the networks of models/ again
+	set -e; for network in lenet-300-100 lenet-5; do \
+	  $(BIN)/dcsim train $$network -o models/$$network/dense.safetensors; \
+	  for recipe in default published; do $(MAKE) --no-print-directory compressed NETWORK=$$network RECIPE=$$recipe; done; \
+	done
+
+compressed: install
+	set -e; folder=models/$(NETWORK)/compressed/$(RECIPE); \
+	$(BIN)/dcsim compress $(NETWORK) --recipe $(RECIPE) -o $$folder; \
+	for variant in dense pruned shared huffman; do \
+	  $(BIN)/dcsim trace $(NETWORK) --file $$folder/$$variant.dcz -o $$folder/$$variant.parquet; \
+	done

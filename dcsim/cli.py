@@ -140,6 +140,9 @@ def train(
     output: Annotated[Path, typer.Option("-o", "--output", help="safetensors file to write.")],
 ) -> None:
     """Train the dense weights of a network of models/ as its training.yaml says."""
+    from dcsim.zoo import require_torch
+
+    require_torch("training a network")
     from dcsim.compression.dense import train_dense
 
     _require_outputs(output)
@@ -289,7 +292,7 @@ def _show(report: "RunReport", json: Path | None, plot: Path | None) -> None:
         save_figure(energy_figure(report), plot)
     if str(json) != "-":
         console = _console()
-        console.print(run_table(report, console.width))
+        console.print(run_table(report, console))
     _finish(report, json)
 
 

@@ -17,7 +17,7 @@ from dcsim.simulation.result import RunResult
 from dcsim.soc.spec import SocSpec
 from dcsim.traces.synthetic import synthesize
 from dcsim.traces.trace import Trace
-from dcsim.zoo import Network, call, dense_weights, find_network
+from dcsim.zoo import Network, call, dense_weights, find_network, require_torch
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -204,6 +204,7 @@ def compress(
         finished = _finished(found, plan, key, folder, fresh)
         if finished:
             return finished
+    require_torch("compressing a network")
     from dcsim.compression import pipeline
 
     model = found.build()
@@ -276,6 +277,7 @@ def trace_variants(
     traces = {variant: _kept_trace(compression.folder, by_variant[variant], batch) for variant in variants}
     missing = [variant for variant, trace in traces.items() if trace is None]
     if missing:
+        require_torch("tracing a network")
         from dcsim.traces import capture
 
         model, data = network.build(), load_dataset(network, listener)
@@ -335,6 +337,7 @@ def trace(
 
 def _trace_file(network: Network, file: Path, batch: int, listener: Listener) -> Trace:
     stored = CompressedModel.load(file)
+    require_torch("tracing a network")
     from dcsim.compression import pipeline
     from dcsim.compression.training import error_rate
     from dcsim.traces import capture

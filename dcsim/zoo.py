@@ -1,6 +1,7 @@
 """Networks by name (folders of models/) or by `module:callable`. torch is imported only when a network is built."""
 
 import importlib
+import importlib.util
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -121,6 +122,12 @@ def dense_weights(network: Network, path: Path | None = None) -> Weights | None:
 def known_networks() -> list[str]:
     """Names of the networks under models/."""
     return sorted(path.parent.name for path in shipped("models").glob("*/network.yaml"))
+
+
+def require_torch(purpose: str) -> None:
+    """Say what to install when torch is missing. Raises NetworkError."""
+    if importlib.util.find_spec("torch") is None:
+        raise NetworkError(f"{purpose} needs torch, which is not installed: pip install 'dcsim[torch]'")
 
 
 def call(reference: str) -> Any:

@@ -84,7 +84,7 @@ class Verdict:
     def tightest(self) -> Check:
         """The check that uses most of its limit, among the failed ones if there are any.
 
-        Keeping up with the frame rate goes without saying, so it is named only when it fails or nothing else is limited.
+        Keeping up with the frame rate goes without saying: it is named only when it fails or nothing else is limited.
         """
         failed = [check for check in self.checks if not check.ok]
         named = [check for check in self.checks if check.name not in AT_LEAST]

@@ -1,8 +1,10 @@
 """Tables for the terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -16,8 +18,6 @@ if TYPE_CHECKING:
     from dcsim.soc.spec import SocSpec
 
 PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))
-DYNAMIC_COLUMNS = {"DRAM": "dram", "SRAM": "sram", "decode": "decoder", "compute": "array"}
-NARROW_COLUMNS = 110
 
 
 def quantity(value: float, unit: str, digits: int = 3) -> str:
@@ -41,48 +41,72 @@ def percent(ratio: float | None, digits: int = 2) -> str:
     return "-" if ratio is None else f"{100 * ratio:.{digits}f} %"
 
 
-def run_table(report: "RunReport", width: int) -> Table:
+def run_table(report: "RunReport", console: Console) -> Table:
     """One row per storage variant: bytes, energy per frame by component, watts, time, verdict.
 
-    Args:
-        width: columns of the terminal; in a narrow one the split by component is left out.
+    On a narrow terminal the split by component goes first, then what can be derived.
     """
-    wide = width >= NARROW_COLUMNS
-    title = f"{report.network} on {report.soc} at {report.fps:g} fps"
-    if report.synthetic:
-        title += " (synthetic: drawn from published densities)"
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 1))
-    table.add_column("variant")
-    names = ["file", "ratio", "test error", "DRAM/frame"]
-    names += [*DYNAMIC_COLUMNS, "static"] if wide else []
-    names += ["energy/frame", "power", "of it DRAM", "latency", "max fps"]
-    for name in names:
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column(f"fits {report.budget}" if report.budget else "fits", no_wrap=True)
-    for result, verdict in zip(report.results, report.verdicts, strict=True):
-        table.add_row(*_run_row(result, verdict, wide, gated=result.variant == report.gate))
+    unbounded = console.options.update(max_width=1000)
+    for detail in (2, 1, 0):
+        table = _run_table(report, detail)
+        if console.measure(table, options=unbounded).maximum <= console.width:
+            break
     return table
 
 
-def _run_row(result: "RunResult", verdict: "Verdict | None", wide: bool, gated: bool) -> list[str | Text]:
-    by_component = result.energy_pj_by_component
-    joules = {name: pj / PJ_PER_J for name, pj in by_component.items()}
-    static = sum(joules[name] for name in STATIC_COMPONENTS)
-    parts = [quantity(joules[component], "J") for component in DYNAMIC_COLUMNS.values()] + [quantity(static, "J")]
-    return [
-        Text(result.variant, style="bold" if gated else ""),
-        quantity(result.file_bytes, "B"),
-        f"{result.compression_ratio:.1f}x",
-        percent(result.test_error),
-        quantity(result.dram_bytes_per_frame, "B"),
-        *(parts if wide else []),
-        quantity(result.energy_pj_per_frame / PJ_PER_J, "J"),
-        quantity(result.average_power_watts, "W"),
-        quantity(result.component_watts("dram"), "W"),
-        quantity(result.latency_s, "s") if result.latency_s is not None else "grows",
-        f"{result.sustainable_fps:,.1f}" if result.sustainable_fps < 100 else f"{result.sustainable_fps:,.0f}",
-        _fits(result, verdict),
-    ]
+def _run_table(report: "RunReport", detail: int) -> Table:
+    title = f"{report.network} on {report.soc} at {report.fps:g} fps, bytes and energy per frame"
+    if report.synthetic:
+        title += " (synthetic: drawn from published densities)"
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 1))
+    columns = [column for column in _COLUMNS if column.detail <= detail]
+    table.add_column("variant", no_wrap=True)
+    for column in columns:
+        table.add_column(column.heading, justify="right", no_wrap=True)
+    table.add_column(f"fits {report.budget}" if report.budget else "fits", no_wrap=True)
+    for result, verdict in zip(report.results, report.verdicts, strict=True):
+        name = Text(result.variant, style="bold" if result.variant == report.gate else "")
+        table.add_row(name, *(column.cell(result) for column in columns), _fits(result, verdict))
+    return table
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column of the run table; the higher its detail, the earlier a narrow terminal goes without."""
+
+    heading: str
+    detail: int
+    cell: Callable[["RunResult"], str]
+
+
+def _component(component: str) -> Callable[["RunResult"], str]:
+    return lambda result: quantity(result.energy_pj_by_component[component] / PJ_PER_J, "J")
+
+
+def _static(result: "RunResult") -> str:
+    return quantity(sum(result.energy_pj_by_component[name] for name in STATIC_COMPONENTS) / PJ_PER_J, "J")
+
+
+def _max_fps(result: "RunResult") -> str:
+    return f"{result.sustainable_fps:,.1f}" if result.sustainable_fps < 100 else f"{result.sustainable_fps:,.0f}"
+
+
+_COLUMNS = (
+    _Column("file", 0, lambda result: quantity(result.file_bytes, "B")),
+    _Column("ratio", 0, lambda result: f"{result.compression_ratio:.1f}x"),
+    _Column("error", 0, lambda result: percent(result.test_error)),
+    _Column("from DRAM", 1, lambda result: quantity(result.dram_bytes_per_frame, "B")),
+    _Column("DRAM", 2, _component("dram")),
+    _Column("SRAM", 2, _component("sram")),
+    _Column("decode", 2, _component("decoder")),
+    _Column("compute", 2, _component("array")),
+    _Column("static", 2, _static),
+    _Column("energy", 0, lambda result: quantity(result.energy_pj_per_frame / PJ_PER_J, "J")),
+    _Column("power", 0, lambda result: quantity(result.average_power_watts, "W")),
+    _Column("DRAM power", 1, lambda result: quantity(result.component_watts("dram"), "W")),
+    _Column("latency", 0, lambda result: "grows" if result.latency_s is None else quantity(result.latency_s, "s")),
+    _Column("max fps", 1, _max_fps),
+)
 
 
 def _fits(result: "RunResult", verdict: "Verdict | None") -> Text:

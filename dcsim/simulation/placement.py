@@ -22,7 +22,9 @@ class LayerPlan:
 
     Attributes:
         weights_resident: the stored weights stay in SRAM across frames.
-        expands: stored weights are decoded into the working buffer before the array can read them.
+        decodes: stored weights pass the decoder.
+        n_decode_passes: how often they do; more than once only where the array takes entries straight from there.
+        expanded_bits: dense operands that the decoder writes into the working buffer; 0 where the array skips zeros.
         n_tiles: parts in which fetch, decode, compute and write-back overlap.
         n_input_passes: how often a spilled input is read from DRAM.
         n_input_bytes_spilled: bytes of its input that lie in DRAM.
@@ -32,7 +34,8 @@ class LayerPlan:
     index: int
     layer: Layer
     weights_resident: bool
-    expands: bool
+    decodes: bool
+    n_decode_passes: int
     n_tiles: int
     n_input_passes: int
     n_input_bytes_spilled: int
@@ -104,8 +107,8 @@ def place(trace: Trace, soc: SocSpec) -> Placement:
     """
     capacity = sram.capacity_bytes(soc.sram)
     tile_bytes = kib_to_bytes(soc.tiles.tile_kib)
-    expands_any = any(layer.encoding not in DIRECT_ENCODINGS for layer in trace.layers)
-    buffer_bytes = soc.tiles.n_buffers * tile_bytes * (2 if expands_any else 1)
+    decodes_any = any(layer.encoding not in DIRECT_ENCODINGS for layer in trace.layers)
+    buffer_bytes = soc.tiles.n_buffers * tile_bytes * (2 if decodes_any else 1)
     if buffer_bytes > capacity:
         raise SimulationError(
             f"{soc.name}: the working buffers take {buffer_bytes} bytes, the SRAM has {capacity}; "
@@ -168,30 +171,37 @@ def _plan_layer(
     activation_bytes: dict[int, int],
     free_bytes: int,
 ) -> LayerPlan:
-    expands = layer.encoding not in DIRECT_ENCODINGS
-    operand_bytes = bits_to_bytes(layer.n_weights * soc.array.operand_bits)
+    decodes = layer.encoding not in DIRECT_ENCODINGS
+    skips = decodes and soc.array.skip_zeros == "weights"
+    dense_bits = layer.n_weights * soc.array.operand_bits
+    operand_bytes = layer.stored_bytes if skips else bits_to_bytes(dense_bits)
     tile_bytes = kib_to_bytes(soc.tiles.tile_kib)
     spilled = sum(activation_bytes[p] for p in layer.producers if p not in in_sram)
     # Weights are held in chunks as large as the SRAM left free; a spilled input is read once per chunk.
-    held_whole = resident and not expands
+    held_whole = resident and (skips or not decodes)
     n_chunks = 1 if held_whole else ceil_div(operand_bytes, max(free_bytes, tile_bytes))
     return LayerPlan(
         index=index,
         layer=layer,
         weights_resident=resident,
-        expands=expands,
+        decodes=decodes,
+        n_decode_passes=ceil_div(layer.m, soc.array.lanes_pixel) if skips else 1,
         n_tiles=max(1, ceil_div(operand_bytes, tile_bytes)),
         n_input_passes=max(1, n_chunks),
         n_input_bytes_spilled=spilled,
         output_spilled=index not in in_sram,
-        work=_array_work(layer, soc),
-        decode=_decode_work(layer) if expands else decoder.DecodeWork((), 0, 0, 0),
-        expanded_bits=layer.n_weights * soc.array.operand_bits if expands else 0,
+        work=_array_work(layer, soc, skips),
+        decode=_decode_work(layer) if decodes else decoder.DecodeWork((), 0, 0, 0),
+        expanded_bits=dense_bits if decodes and not skips else 0,
         output_bytes=activation_bytes[index],
     )
 
 
-def _array_work(layer: Layer, soc: SocSpec) -> pe_array.ArrayWork:
+def _array_work(layer: Layer, soc: SocSpec, skips: bool) -> pe_array.ArrayWork:
+    if skips:
+        return pe_array.sparse_gemm_work(
+            soc.array, layer.n_groups, layer.m, layer.k, layer.n, layer.n_weights_nonzero, soc.activation_bits
+        )
     if layer.has_gemm:
         return pe_array.gemm_work(soc.array, layer.n_groups, layer.m, layer.n, layer.k, soc.activation_bits)
     return pe_array.elementwise_work(soc.array, layer.n_alu_ops, layer.n_inputs, soc.activation_bits)

@@ -167,7 +167,7 @@ class _Replay:
             waiting_ps = self.now_ps
             tile: _Tile = yield self.fetched.get()
             self._stalled(meter, "weights", waiting_ps)
-            if tile.plan.expands:
+            if tile.plan.decodes:
                 waiting_ps = self.now_ps
                 yield self.expand_slots.get(1)
                 self._stalled(meter, "buffer", waiting_ps)

@@ -58,7 +58,7 @@ def tile_costs(plan: LayerPlan, soc: SocSpec) -> list[TileCosts]:
     """The costs of every tile of a layer in order; each count sums to the layer's total exactly."""
     n_steps = min(plan.n_tiles, MAX_STEPS)
     layer = plan.layer
-    side_bits = 0 if plan.expands else bytes_to_bits(layer.stored_bytes) - _values_bits(layer)
+    side_bits = 0 if plan.decodes else bytes_to_bits(layer.stored_bytes) - _values_bits(layer)
     n_operand_reads = sum(
         sram.n_accesses(soc.sram, n_bits)
         for n_bits in (plan.work.weight_read_bits, plan.work.activation_read_bits, side_bits)
@@ -108,9 +108,9 @@ def _transfer(soc: SocSpec, regions: tuple[int, ...], step: int, n_steps: int) -
 
 
 def _decode_cost(plan: LayerPlan, soc: SocSpec, step: int, n_steps: int) -> EngineCost:
-    if not plan.expands:
+    if not plan.decodes:
         return EngineCost(0, 0, 0, {})
-    layer, work = plan.layer, plan.decode
+    layer, work, n_passes = plan.layer, plan.decode, plan.n_decode_passes
     events = {"entropy_symbol": work.n_entropy_symbols, "lookup": work.n_lookups, "gap": work.n_gaps}
     parts = tuple(
         _stream_part(layer, stream, step, n_steps)
@@ -119,10 +119,10 @@ def _decode_cost(plan: LayerPlan, soc: SocSpec, step: int, n_steps: int) -> Engi
     )
     tile_work = decoder.DecodeWork(parts, 0, 0, 0)
     return EngineCost(
-        n_cycles=decoder.decode_cycles(soc.decoder, tile_work),
-        n_sram_reads=share(sram.n_accesses(soc.sram, bytes_to_bits(layer.stored_bytes)), step, n_steps),
+        n_cycles=n_passes * decoder.decode_cycles(soc.decoder, tile_work),
+        n_sram_reads=share(n_passes * sram.n_accesses(soc.sram, bytes_to_bits(layer.stored_bytes)), step, n_steps),
         n_sram_writes=share(sram.n_accesses(soc.sram, plan.expanded_bits), step, n_steps),
-        events={event: share(count, step, n_steps) for event, count in events.items()},
+        events={event: share(n_passes * count, step, n_steps) for event, count in events.items()},
     )
 
 

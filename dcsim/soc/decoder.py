@@ -1,4 +1,4 @@
-"""The decoder between stored weights and dense operands: time from the actual code lengths, energy by event."""
+"""The decoder between stored weights and the array: time from the actual code lengths, energy by event."""
 
 import math
 from dataclasses import dataclass

@@ -40,6 +40,24 @@ def gemm_work(array: SimdArray, n_groups: int, m: int, n: int, k: int, activatio
     )
 
 
+def sparse_gemm_work(
+    array: SimdArray, n_groups: int, m: int, k: int, n: int, n_weights_nonzero: int, activation_bits: int
+) -> ArrayWork:
+    """A GEMM that is given only the nonzero weights, column by column, each activation broadcast to the output lanes.
+
+    Weights do not pass the SRAM port again here: they come from the decoder, once per fold of output pixels. Lanes are
+    assumed to be loaded evenly.
+    """
+    pixel_folds = ceil_div(m, array.lanes_pixel)
+    return ArrayWork(
+        n_cycles=ceil_div(n_weights_nonzero, array.lanes_out) * pixel_folds,
+        n_macs=n_weights_nonzero * m,
+        n_alu_ops=0,
+        weight_read_bits=0,
+        activation_read_bits=n_groups * m * k * ceil_div(n, array.lanes_out) * activation_bits,
+    )
+
+
 def elementwise_work(array: SimdArray, n_alu_ops: int, n_inputs: int, activation_bits: int) -> ArrayWork:
     """An operator without weights, such as pooling: every lane takes one input element a cycle, each read once."""
     lanes = array.lanes_out * array.lanes_pixel

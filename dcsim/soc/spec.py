@@ -110,11 +110,16 @@ class StreamDecoder(Spec):
 
 
 class SimdArray(Spec):
-    """`lanes_out` output channels x `lanes_pixel` output pixels of multiply-accumulate units, output stationary."""
+    """`lanes_out` output channels x `lanes_pixel` output pixels of multiply-accumulate units, output stationary.
+
+    `skip_zeros: weights` lets the array take stored entries as they come from the decoder and work on nonzeros only;
+    otherwise it needs dense operands.
+    """
 
     kind: Literal["simd"]
     lanes_out: Count
     lanes_pixel: Count
+    skip_zeros: Literal["none", "weights"] = "none"
     mac_format: Literal["int8", "int16", "fp16", "fp32"]
     pj_per_mac: NonNegative
     pj_per_alu_op: NonNegative

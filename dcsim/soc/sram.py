@@ -56,11 +56,14 @@ def cost(sram: Sram, clock_hz: int) -> SramCost:
 
 def _interpolate(sram: CactiSram, column: str) -> float:
     points = _points(CELLS[sram.cell], sram.access_width_bits, column)
-    for (size, value), (next_size, next_value) in pairwise(points):
-        if size <= sram.capacity_kib <= next_size:
-            fraction = math.log(sram.capacity_kib / size) / math.log(next_size / size)
-            return math.exp((1 - fraction) * math.log(value) + fraction * math.log(next_value))
-    return points[-1][1]
+    exact = dict(points).get(sram.capacity_kib)
+    if exact is not None:
+        return exact
+    (size, value), (next_size, next_value) = next(
+        pair for pair in pairwise(points) if pair[0][0] < sram.capacity_kib < pair[1][0]
+    )
+    fraction = math.log(sram.capacity_kib / size) / math.log(next_size / size)
+    return math.exp((1 - fraction) * math.log(value) + fraction * math.log(next_value))
 
 
 @cache

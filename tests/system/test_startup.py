@@ -1,0 +1,49 @@
+"""Do commands load only what they need? A user waits for every import."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+HEAVY = {"torch", "pandas", "matplotlib", "numba"}
+TRACE = ROOT / "models" / "lenet-300-100" / "compressed" / "default" / "huffman.parquet"
+PROBE = """
+import json, sys
+from dcsim.cli import main
+sys.argv = ["dcsim", *sys.argv[1:]]
+try:
+    main()
+except SystemExit as stop:
+    assert not stop.code, stop.code
+sys.stdout.flush()
+print("\\n" + json.dumps(sorted(name for name in sys.modules if "." not in name)))
+"""
+
+
+def loaded_by(*arguments: object, folder: Path) -> set[str]:
+    """Top-level modules that a command has loaded when it is done."""
+    command = [sys.executable, "-c", PROBE, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=os.environ, check=True)
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--help",), ("run", "--help"), ("check", TRACE), ("simulate", TRACE, "--json", "-"), ("soc", "mobile45")],
+)
+def test_nothing_heavy_is_loaded(arguments: tuple[object, ...], tmp_path: Path) -> None:
+    assert not loaded_by(*arguments, folder=tmp_path) & HEAVY
+
+
+def test_a_run_from_kept_files_needs_no_torch(tmp_path: Path) -> None:
+    assert "torch" not in loaded_by("run", "lenet-300-100", folder=tmp_path)
+
+
+def test_inspecting_a_fixed_width_file_needs_no_torch_or_numba(tmp_path: Path) -> None:
+    loaded = loaded_by("inspect", TRACE.with_name("shared.dcz"), folder=tmp_path)
+    assert not loaded & {"torch", "numba"}
