@@ -1,6 +1,7 @@
 """The command line: parse, call, print. No physics, no arithmetic. Heavy imports wait inside the commands."""
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -264,23 +265,30 @@ def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 over budget, 2 bad input, 3 a fault of dcsim itself."""
     # Spinning OpenMP threads make training many times slower when another process wants the cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    signal.signal(signal.SIGINT, _interrupt)
     try:
         app()
     except DcsimError as error:
         sys.stdout.flush()
         sys.stderr.write(f"error: {error}\n")
         sys.exit(EXIT_BAD_INPUT)
-    except KeyboardInterrupt:
+    except _Interrupted:
+        sys.stderr.write("interrupted\n")
         sys.exit(EXIT_INTERRUPTED)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(EXIT_BAD_INPUT)
     except Exception:
         import traceback
 
         traceback.print_exc()
         sys.stderr.write("internal fault of dcsim: please report it with the lines above\n")
         sys.exit(EXIT_INTERNAL)
+
+
+class _Interrupted(BaseException):
+    """Ctrl-C. click would turn a KeyboardInterrupt into exit code 1, which here means over budget."""
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise _Interrupted
 
 
 def _show(report: "RunReport", json: Path | None, plot: Path | None) -> None:

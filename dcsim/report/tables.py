@@ -92,7 +92,7 @@ def _max_fps(result: "RunResult") -> str:
 
 
 _COLUMNS = (
-    _Column("file", 0, lambda result: quantity(result.file_bytes, "B")),
+    _Column("file", 1, lambda result: quantity(result.file_bytes, "B")),
     _Column("ratio", 0, lambda result: f"{result.compression_ratio:.1f}x"),
     _Column("error", 0, lambda result: percent(result.test_error)),
     _Column("from DRAM", 1, lambda result: quantity(result.dram_bytes_per_frame, "B")),
@@ -103,8 +103,8 @@ _COLUMNS = (
     _Column("static", 2, _static),
     _Column("energy", 0, lambda result: quantity(result.energy_pj_per_frame / PJ_PER_J, "J")),
     _Column("power", 0, lambda result: quantity(result.average_power_watts, "W")),
-    _Column("DRAM power", 1, lambda result: quantity(result.component_watts("dram"), "W")),
-    _Column("latency", 0, lambda result: "grows" if result.latency_s is None else quantity(result.latency_s, "s")),
+    _Column("DRAM power", 0, lambda result: quantity(result.component_watts("dram"), "W")),
+    _Column("latency", 1, lambda result: "grows" if result.latency_s is None else quantity(result.latency_s, "s")),
     _Column("max fps", 1, _max_fps),
 )
 

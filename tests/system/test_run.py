@@ -2,6 +2,10 @@
 
 import json
 import resource
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -73,7 +77,7 @@ def test_over_budget_exits_1_and_the_gate_decides(dcsim: Dcsim) -> None:
 
 
 def test_a_frame_rate_that_cannot_be_kept_does_not_fit(dcsim: Dcsim) -> None:
-    done = dcsim("run", "one-billion", "--soc", "paper45", "--fps", 60, "--budget", "phone", "--json", "-")
+    done = dcsim("run", "one-billion", "--soc", "paper45", "--fps", 1000, "--budget", "phone", "--json", "-")
     assert done.returncode == 1
     huffman = json.loads(done.stdout)["variants"][-1]
     assert huffman["fits"] is False
@@ -136,3 +140,18 @@ def test_batch_makes_one_frame_of_several_examples(dcsim: Dcsim, own_network: Pa
     four = json.loads(dcsim(*OWN, "--batch", "4", "--json", "-").stdout)["variants"][0]
     assert four["dram_bytes_per_frame"] == one["dram_bytes_per_frame"]
     assert four["energy_pj_by_component"]["array"] == 4 * one["energy_pj_by_component"]["array"]
+
+
+def test_ctrl_c_leaves_no_finished_looking_compression(own_network: Path) -> None:
+    recipe = (own_network / "own.yaml").read_text().replace("epochs: 4,", "epochs: 100000,")
+    (own_network / "own.yaml").write_text(recipe)
+    command = [sys.executable, "-m", "dcsim", "compress", "own:build", "--data", "own:data", "--recipe", "own.yaml"]
+    running = subprocess.Popen([*command, "-o", "out"], cwd=own_network, stderr=subprocess.DEVNULL)
+    dense = own_network / "out" / "dense.dcz"
+    while not dense.exists():
+        assert running.poll() is None
+        time.sleep(0.05)
+    time.sleep(0.5)
+    running.send_signal(signal.SIGINT)
+    assert running.wait(timeout=30) == 130
+    assert sorted(path.name for path in dense.parent.iterdir()) == ["dense.dcz"]

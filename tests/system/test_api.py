@@ -1,0 +1,50 @@
+"""Do the Python verbs give frozen results that notebooks can show?"""
+
+import subprocess
+import sys
+
+import pytest
+
+import dcsim
+from dcsim.run import run
+
+
+def test_verbs_chain_from_network_to_verdict() -> None:
+    compression = dcsim.compress("lenet-300-100")
+    assert compression.reused
+    trace = dcsim.trace("lenet-300-100", "huffman")
+    assert trace.file_sha256 == compression.stages[-1].file_sha256
+    result = dcsim.simulate(trace, "mobile45", fps=20)
+    assert dcsim.check(result, "phone").fits
+
+
+def test_frames_have_units_in_their_columns() -> None:
+    report = run("lenet-300-100", budget="phone")
+    frame = report.frame()
+    assert {"file_bytes", "energy_pj_per_frame", "energy_dram_pj", "average_power_watts", "latency_s"} <= set(frame)
+    assert list(frame.fits) == [True] * 4
+    ledger = report.results[0].ledger_frame()
+    assert ledger.energy_pj.sum() == pytest.approx(report.results[0].energy_pj_per_frame)
+
+
+@pytest.mark.parametrize("what", ["report", "result", "trace", "compression"])
+def test_results_show_themselves_in_a_notebook(what: str) -> None:
+    report = run("lenet-300-100")
+    shown = {
+        "report": report,
+        "result": report.results[0],
+        "trace": dcsim.trace("lenet-300-100"),
+        "compression": dcsim.compress("lenet-300-100"),
+    }[what]
+    assert "<table" in shown._repr_html_()
+    assert "lenet-300-100" in shown._repr_html_()
+
+
+def test_importing_dcsim_loads_nothing_heavy() -> None:
+    program = "import dcsim, sys; sys.exit(bool({'torch', 'pandas', 'numpy', 'pydantic'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_an_unknown_verb_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'optimise'"):
+        _ = dcsim.optimise
