@@ -12,14 +12,14 @@ __all__ = ["check", "compress", "simulate", "trace"]
 
 if TYPE_CHECKING:
     from dcsim.explore.budget import check
-    from dcsim.run import compress, trace
+    from dcsim.prepare import compress, trace
     from dcsim.simulation.replay import simulate
 
 _HOMES = {
     "check": "dcsim.explore.budget",
-    "compress": "dcsim.run",
+    "compress": "dcsim.prepare",
     "simulate": "dcsim.simulation.replay",
-    "trace": "dcsim.run",
+    "trace": "dcsim.prepare",
 }
 
 

@@ -3,8 +3,6 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,13 +12,9 @@ import typer
 from dcsim.errors import DcsimError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from dcsim.compression.store import Stage
-    from dcsim.run import Listener, RunReport
+    from dcsim.run import RunReport
 
 EXIT_OVER_BUDGET, EXIT_BAD_INPUT, EXIT_INTERNAL, EXIT_INTERRUPTED = 1, 2, 3, 130
-NATURAL_WIDTH = 200
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -86,6 +80,7 @@ def run(
 ) -> None:
     """The main job: compress the network, replay it on the chip, say whether it fits the budget."""
     from dcsim.explore.budget import load_budget
+    from dcsim.report.terminal import listening
     from dcsim.run import run as run_network
     from dcsim.simulation.replay import require_fps
     from dcsim.soc.spec import load_soc
@@ -93,7 +88,7 @@ def run(
     _require_outputs(json, plot)
     require_fps(fps)
     chip, limits = load_soc(soc), load_budget(budget) if budget else None
-    with _listening() as listener:
+    with listening() as listener:
         report = run_network(
             network,
             chip,
@@ -121,18 +116,19 @@ def compress(
     fresh: FreshOption = False,
 ) -> None:
     """Prune, share and Huffman-code a network; every stage leaves a .dcz file that is read back and tested."""
-    from dcsim.run import compress as compress_network
+    from dcsim.prepare import compress as compress_network
+    from dcsim.report.terminal import console, listening, print_stage
 
     if output:
         _require_outputs(output / "stages.json")
-    with _listening() as listener:
+    with listening() as listener:
         done = compress_network(
             network, recipe, folder=output, weights=weights, dataset=data, fresh=fresh, listener=listener
         )
     if done.reused:
         for stage in done.stages:
-            _print_stage(_console(stderr=True), stage)
-    _console().print(f"{done.folder}", soft_wrap=True)
+            print_stage(console(stderr=True), stage)
+    console().print(f"{done.folder}", soft_wrap=True)
 
 
 @app.command()
@@ -141,15 +137,16 @@ def train(
     output: Annotated[Path, typer.Option("-o", "--output", help="safetensors file to write.")],
 ) -> None:
     """Train the dense weights of a network of models/ as its training.yaml says."""
+    from dcsim.report.terminal import console, listening
     from dcsim.zoo import require_torch
 
     require_torch("training a network")
     from dcsim.compression.dense import train_dense
 
     _require_outputs(output)
-    with _listening() as listener:
+    with listening() as listener:
         error = train_dense(network, output, listener.progress, listener.say)
-    _console().print(f"{output}: test error {100 * error:.2f} %", soft_wrap=True)
+    console().print(f"{output}: test error {100 * error:.2f} %", soft_wrap=True)
 
 
 @app.command()
@@ -164,10 +161,11 @@ def trace(
     batch: BatchOption = 1,
 ) -> None:
     """Run one storage variant on real inputs and save what it does, layer by layer."""
-    from dcsim.run import trace as trace_network
+    from dcsim.prepare import trace as trace_network
+    from dcsim.report.terminal import console, listening
 
     _require_outputs(output)
-    with _listening() as listener:
+    with listening() as listener:
         found = trace_network(
             network,
             variant.value,
@@ -179,7 +177,7 @@ def trace(
             listener=listener,
         )
     found.save(output)
-    _console().print(f"{output}: {found.network}, {found.variant}, {len(found.layers)} layers", soft_wrap=True)
+    console().print(f"{output}: {found.network}, {found.variant}, {len(found.layers)} layers", soft_wrap=True)
 
 
 @app.command()
@@ -195,6 +193,7 @@ def simulate(
 ) -> None:
     """Replay a saved trace on a chip: energy, power, latency, and where the time of each resource went."""
     from dcsim.report.tables import resource_table
+    from dcsim.report.terminal import console
     from dcsim.run import judge
     from dcsim.traces.trace import Trace
 
@@ -206,7 +205,7 @@ def simulate(
         write_ledger(report.results[0], ledger)
     _show(report, json, plot)
     if str(json) != "-":
-        _console().print(resource_table(report.results[0]))
+        console().print(resource_table(report.results[0]))
 
 
 @app.command()
@@ -220,6 +219,7 @@ def check(
 ) -> None:
     """Hold saved traces against a budget. Exit code 0: the gated variant fits; 1: it does not."""
     from dcsim.report.tables import check_table
+    from dcsim.report.terminal import console
     from dcsim.run import judge
     from dcsim.traces.trace import Trace
 
@@ -227,8 +227,8 @@ def check(
     report = judge([Trace.load(path) for path in traces], soc, fps, budget, gate.value if gate else None)
     if str(json) != "-":
         for result, verdict in zip(report.results, report.verdicts, strict=True):
-            _console().print(f"{result.network}, {result.variant} on {result.soc} at {result.fps:g} fps:")
-            _console().print(check_table(verdict))  # type: ignore[arg-type]
+            console().print(f"{result.network}, {result.variant} on {result.soc} at {result.fps:g} fps:")
+            console().print(check_table(verdict))  # type: ignore[arg-type]
     _finish(report, json)
 
 
@@ -241,13 +241,14 @@ def inspect(
     from dcsim.artifact import CompressedModel
     from dcsim.report.document import inspection
     from dcsim.report.tables import inspect_table
+    from dcsim.report.terminal import console
 
     _require_outputs(json)
     content = inspection(CompressedModel.load(file))
     if json:
         _write_json(content, json)
     if str(json) != "-":
-        _console().print(inspect_table(content))
+        console().print(inspect_table(content))
 
 
 @app.command(name="soc")
@@ -256,9 +257,10 @@ def show_soc(
 ) -> None:
     """Check a chip's YAML and show each number with its source."""
     from dcsim.report.tables import soc_table
+    from dcsim.report.terminal import console
     from dcsim.soc.spec import load_soc
 
-    _console().print(soc_table(load_soc(name)))
+    console().print(soc_table(load_soc(name)))
 
 
 def main() -> None:
@@ -293,14 +295,15 @@ def _interrupt(number: int, frame: object) -> None:
 
 def _show(report: "RunReport", json: Path | None, plot: Path | None) -> None:
     from dcsim.report.tables import run_table
+    from dcsim.report.terminal import console
 
     if plot:
         from dcsim.report.plots import energy_figure, save_figure
 
         save_figure(energy_figure(report), plot)
     if str(json) != "-":
-        console = _console()
-        console.print(run_table(report, console))
+        screen = console()
+        screen.print(run_table(report, screen))
     _finish(report, json)
 
 
@@ -335,37 +338,3 @@ def _require_outputs(*paths: Path | None) -> None:
     plot = paths[1] if len(paths) > 1 else None
     if plot and plot.suffix not in PLOT_FORMATS:
         raise OutputError(f"cannot draw {plot}: the name must end in {', '.join(PLOT_FORMATS)}")
-
-
-def _console(stderr: bool = False) -> "Console":
-    from rich.console import Console
-
-    stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, width=None if stream.isatty() else NATURAL_WIDTH, highlight=False)
-
-
-@contextmanager
-def _listening() -> "Iterator[Listener]":
-    """A progress bar on stderr while training runs, and a line for every stage that is finished."""
-    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-
-    from dcsim.run import Listener
-
-    console = _console(stderr=True)
-    columns = (TextColumn("{task.description:<8}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-    with Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=console) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def progress(stage: str, done: int, total: int, note: str) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total, note=note)
-            bars.update(tasks[stage], completed=done, note=note)
-
-        yield Listener(progress, lambda stage: _print_stage(console, stage), lambda message: console.print(message))
-
-
-def _print_stage(console: "Console", stage: "Stage") -> None:
-    console.print(
-        f"{stage.variant:<8}{stage.file_bytes:>12,} bytes {stage.compression_ratio:>7.1f}x"
-        f"   test error {100 * stage.test_error:.2f} %"
-    )

@@ -1,68 +1,22 @@
 """The main job: a network's name -> its storage variants -> traces -> replays -> one RunReport."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dcsim.artifact import VARIANTS, CompressedModel, Variant
-from dcsim.compression.recipe import Recipe
-from dcsim.compression.store import STAGES_FILE, Stage, cache_key, cache_path, read_stages, shipped_path
-from dcsim.config import load_spec
-from dcsim.datasets import Dataset, load_mnist
-from dcsim.errors import ConfigError, NetworkError, TraceError
+from dcsim.artifact import VARIANTS, Variant
+from dcsim.errors import ConfigError
 from dcsim.explore.budget import Budget, Verdict, check, load_budget
+from dcsim.prepare import SILENT, Listener, compress, synthetic_traces, trace_variants
 from dcsim.simulation.replay import simulate
 from dcsim.simulation.result import RunResult
 from dcsim.soc.spec import SocSpec
-from dcsim.traces.synthetic import synthesize
 from dcsim.traces.trace import Trace
-from dcsim.zoo import Network, call, dense_weights, find_network, require_torch
+from dcsim.zoo import find_network
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-@dataclass(frozen=True)
-class Listener:
-    """Who is told what while a job runs.
-
-    Attributes:
-        progress: (stage, done, total, note), called after every batch of training.
-        stage: called with every stage whose file has been written, read back and tested.
-        say: one line about what is being done.
-    """
-
-    progress: Callable[[str, int, int, str], None] = lambda stage, done, total, note: None
-    stage: Callable[[Stage], None] = lambda stage: None
-    say: Callable[[str], None] = lambda message: None
-
-
-SILENT = Listener()
-
-
-@dataclass(frozen=True)
-class Compression:
-    """A finished compression: its folder of `.dcz` files and what each is worth."""
-
-    network: str
-    recipe: str
-    folder: Path
-    stages: tuple[Stage, ...]
-    reused: bool
-
-    def load(self, variant: Variant) -> CompressedModel:
-        """The file of one variant. Raises ArtifactError."""
-        return CompressedModel.load(self.folder / f"{variant}.dcz")
-
-    def frame(self) -> "pd.DataFrame":
-        """One row per stage."""
-        import pandas as pd
-
-        return pd.DataFrame([vars(stage) for stage in self.stages])
-
-    def _repr_html_(self) -> str:
-        return f"<p>{self.network}, recipe {self.recipe}</p>{self.frame().to_html(index=False)}"
 
 
 @dataclass(frozen=True)
@@ -168,182 +122,3 @@ def judge(
         verdicts=verdicts,
         gate=gate,
     )
-
-
-def compress(
-    network: str,
-    recipe: str | None = None,
-    *,
-    folder: Path | None = None,
-    weights: Path | None = None,
-    dataset: str = "",
-    fresh: bool = False,
-    listener: Listener = SILENT,
-) -> Compression:
-    """Deep Compression of a network, or the files it left the last time.
-
-    Args:
-        network: a name of models/, or `module:callable`.
-        recipe: name of a recipe in the network's folder (`published` for `recipe-published.yaml`) or a path;
-            by default `recipe.yaml` in that folder.
-        folder: where to write; by default the user cache, and files there or under models/ are reused when recipe and
-            weights are the same.
-        weights: safetensors with the dense weights; by default those of the network's folder or of its builder.
-        dataset: `mnist` or a `module:callable` that returns a Dataset.
-
-    Raises:
-        DcsimError: bad input of any kind.
-    """
-    found = find_network(network, dataset)
-    if found.synthetic:
-        raise NetworkError(f"{network} is given by numbers only, it has no weights to compress; use dcsim run or trace")
-    plan = load_recipe(found, recipe)
-    dense = dense_weights(found, weights)
-    if dense is not None:
-        key = cache_key(plan, dense)
-        finished = _finished(found, plan, key, folder, fresh)
-        if finished:
-            return finished
-    require_torch("compressing a network")
-    from dcsim.compression import pipeline
-
-    model = found.build()
-    if dense is not None:
-        pipeline.load_weights(model, dense)
-    key = cache_key(plan, pipeline.state_weights(model))
-    finished = _finished(found, plan, key, folder, fresh)
-    if finished:
-        return finished
-    target = folder or cache_path(network, key)
-    (target / STAGES_FILE).unlink(missing_ok=True)
-    data = load_dataset(found, listener)
-    listener.say(f"compressing {network} by recipe {plan.name}")
-    stages = pipeline.compress(
-        model, plan, data, target, network=network, on_progress=listener.progress, on_stage=listener.stage
-    )
-    return Compression(network, plan.name, target, stages, reused=False)
-
-
-def _finished(found: Network, recipe: Recipe, key: str, folder: Path | None, fresh: bool) -> Compression | None:
-    if fresh or folder:
-        return None
-    for candidate in (cache_path(found.name, key), shipped_path(found.name, recipe.name)):
-        stages = read_stages(candidate, key)
-        if stages:
-            return Compression(found.name, recipe.name, candidate, stages, reused=True)
-    return None
-
-
-def load_recipe(network: Network, recipe: str | None) -> Recipe:
-    """The recipe by name, by path, or the network's default. Raises ConfigError."""
-    if recipe and (recipe.endswith((".yaml", ".yml")) or "/" in recipe):
-        return load_spec(Recipe, Path(recipe))
-    if network.folder is None:
-        raise ConfigError(f"{network.name} needs a recipe: give one with --recipe FILE.yaml")
-    path = network.folder / (f"recipe-{recipe}.yaml" if recipe and recipe != "default" else "recipe.yaml")
-    if not path.is_file():
-        known = sorted(p.stem.removeprefix("recipe-") for p in network.folder.glob("recipe-*.yaml"))
-        raise ConfigError(f"{network.name} has no recipe {recipe!r}; known: default, {', '.join(known)}")
-    return load_spec(Recipe, path)
-
-
-def load_dataset(network: Network, listener: Listener = SILENT) -> Dataset:
-    """The data a network is trained and tested on. Raises DatasetError or ConfigError."""
-    if network.dataset == "mnist":
-        return load_mnist(listener.say)
-    if ":" not in network.dataset:
-        raise ConfigError(f"{network.name} needs data: give --data mnist or --data module:callable")
-    data = call(network.dataset)
-    if not isinstance(data, Dataset):
-        raise ConfigError(f"{network.dataset} returned {type(data).__name__}, expected a dcsim.datasets.Dataset")
-    return data
-
-
-def synthetic_traces(network: Network, variants: Sequence[Variant]) -> tuple[Trace, ...]:
-    """Traces of a network given by numbers."""
-    assert network.spec is not None
-    return tuple(synthesize(network.spec, variant) for variant in variants)
-
-
-def trace_variants(
-    network: Network, compression: Compression, variants: Sequence[Variant], batch: int = 1, listener: Listener = SILENT
-) -> tuple[Trace, ...]:
-    """The traces of the compression's files, reused when they are there, captured on the first test examples if not.
-
-    Raises:
-        DcsimError: bad input of any kind.
-    """
-    by_variant = {stage.variant: stage for stage in compression.stages}
-    traces = {variant: _kept_trace(compression.folder, by_variant[variant], batch) for variant in variants}
-    missing = [variant for variant, trace in traces.items() if trace is None]
-    if missing:
-        require_torch("tracing a network")
-        from dcsim.traces import capture
-
-        model, data = network.build(), load_dataset(network, listener)
-        inputs = data.test_inputs[:batch]
-        listener.say(f"tracing {', '.join(missing)} on {len(inputs)} example{'s' if len(inputs) > 1 else ''}")
-        program = capture.export(model, inputs)
-        for variant in missing:
-            trace = capture.capture(model, program, compression.load(variant), inputs, by_variant[variant].test_error)
-            if compression.folder != shipped_path(network.name, compression.recipe):  # that one may be read-only
-                trace.save(_trace_path(compression.folder, variant, batch))
-            traces[variant] = trace
-    return tuple(trace for trace in traces.values() if trace is not None)
-
-
-def _trace_path(folder: Path, variant: str, batch: int) -> Path:
-    return folder / (f"{variant}.parquet" if batch == 1 else f"{variant}-batch{batch}.parquet")
-
-
-def _kept_trace(folder: Path, stage: Stage, batch: int) -> Trace | None:
-    try:
-        trace = Trace.load(_trace_path(folder, stage.variant, batch))
-    except TraceError:
-        return None
-    return trace if trace.file_sha256 == stage.file_sha256 else None
-
-
-def trace(
-    network: str,
-    variant: Variant = "huffman",
-    *,
-    recipe: str | None = None,
-    file: Path | None = None,
-    weights: Path | None = None,
-    dataset: str = "",
-    batch: int = 1,
-    listener: Listener = SILENT,
-) -> Trace:
-    """The trace of one storage variant of a network.
-
-    Args:
-        network, recipe, weights, dataset, batch: see `run` and `compress`.
-        file: a `.dcz` file to trace instead of the one `compress` leaves; its test error is measured anew.
-
-    Raises:
-        DcsimError: bad input of any kind.
-    """
-    found = find_network(network, dataset)
-    if found.synthetic:
-        if file:
-            raise NetworkError(f"{network} is given by numbers only, so no file belongs to it; name a variant instead")
-        return synthetic_traces(found, [variant])[0]
-    if file:
-        return _trace_file(found, file, batch, listener)
-    compression = compress(network, recipe, weights=weights, dataset=dataset, listener=listener)
-    return trace_variants(found, compression, [variant], batch, listener)[0]
-
-
-def _trace_file(network: Network, file: Path, batch: int, listener: Listener) -> Trace:
-    stored = CompressedModel.load(file)
-    require_torch("tracing a network")
-    from dcsim.compression import pipeline
-    from dcsim.compression.training import error_rate
-    from dcsim.traces import capture
-
-    model, data = network.build(), load_dataset(network, listener)
-    pipeline.load_weights(model, stored.decode())
-    test_error = error_rate(model, data)
-    inputs = data.test_inputs[:batch]
-    return capture.capture(model, capture.export(model, inputs), stored, inputs, test_error)
