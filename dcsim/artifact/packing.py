@@ -23,6 +23,8 @@ def pack(
 ) -> CompressedModel:
     """Store `weights` losslessly as `variant`: each tensor in the smallest encoding the variant permits.
 
+    Bit for bit, but for one thing: a negative zero, as multiplying by a mask leaves it, becomes zero.
+
     Args:
         network: name to record.
         weights: fp32 arrays by tensor name; already pruned, already shared. Order is kept.
@@ -36,7 +38,9 @@ def pack(
     for name, values in weights.items():
         if not np.isfinite(values).all():
             raise ArtifactError(f"{name} holds values that are not finite")
-        tensors.append(_pack_tensor(name, np.asarray(values, np.float32), variant, chosen.get(name, "auto")))
+        tensors.append(
+            _pack_tensor(name, np.asarray(values, np.float32) + np.float32(0), variant, chosen.get(name, "auto"))
+        )
     return CompressedModel(network, variant, tuple(tensors))
 
 
@@ -50,9 +54,8 @@ def _pack_tensor(name: str, values: Floats, variant: Variant, gap_bits: GapBits)
     if variant == "dense":
         return dense
     if values.ndim < 2:
-        half = values.astype("<f2")
-        exact = np.array_equal(half.astype(np.float32), values)
-        return StoredTensor(name, values.shape, "fp16", half.tobytes()) if exact else dense
+        half = _half_if_exact(values)
+        return dense if half is None else StoredTensor(name, values.shape, "fp16", half)
     widths = range(1, MAX_AUTO_GAP_BITS + 1) if gap_bits == "auto" else [gap_bits]
     encoders = _ENCODERS[: VARIANTS.index(variant)]
     candidates = [dense, *(encoder(name, values, width) for encoder in encoders for width in widths)]
@@ -120,5 +123,11 @@ _ENCODERS: tuple[Callable[[str, Floats, int], StoredTensor | None], ...] = (_pac
 
 def _write_codebook(codebook: Floats) -> bytes:
     """fp16 where that is exact, fp32 otherwise."""
-    half = codebook.astype("<f2")
-    return half.tobytes() if np.array_equal(half.astype(np.float32), codebook) else codebook.astype("<f4").tobytes()
+    half = _half_if_exact(codebook)
+    return codebook.astype("<f4").tobytes() if half is None else half
+
+
+def _half_if_exact(values: Floats) -> bytes | None:
+    with np.errstate(over="ignore"):
+        half = values.astype("<f2")
+    return half.tobytes() if np.array_equal(half.astype(np.float32), values) else None

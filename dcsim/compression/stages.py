@@ -99,8 +99,9 @@ def _weight(model: nn.Module, layer: str) -> nn.Parameter:
 
 @torch.no_grad()
 def _round_small_tensors(model: nn.Module, recipe: Recipe) -> None:
-    """Round one-dimensional tensors to the format in which the recipe stores them."""
+    """Round one-dimensional tensors to the format in which the recipe stores them, those that fit its range."""
     if recipe.small_tensors == "fp16":
         for tensor in (*model.parameters(), *model.buffers()):
-            if tensor.dim() < 2 and tensor.is_floating_point():
-                tensor.copy_(tensor.half().float())
+            rounded = tensor.half().float() if tensor.is_floating_point() else tensor
+            if tensor.dim() < 2 and torch.isfinite(rounded).all():
+                tensor.copy_(rounded)
