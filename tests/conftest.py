@@ -64,8 +64,10 @@ name: own
 seed: 3
 small_tensors: fp16
 codebooks: fp16
-prune: {epochs: 4, n_steps: 2, epochs_per_step: 1, batch_size: 50, learning_rate: 0.01, weight_decay: 0, shift_pixels: 0}
-share: {epochs: 1, batch_size: 50, learning_rate: 0.001, weight_decay: 0, shift_pixels: 0}
+prune:
+  {epochs: 4, n_steps: 2, epochs_per_step: 1, batch_size: 50, learning_rate: 0.01, weight_decay: 0, shift_pixels: 0}
+share:
+  {epochs: 1, batch_size: 50, learning_rate: 0.001, weight_decay: 0, shift_pixels: 0}
 layers:
   "1": {density: 0.2, code_bits: 3, gap_bits: auto}
   "3": {density: 0.5, code_bits: 3, gap_bits: 4}

@@ -12,7 +12,7 @@ from dcsim.compression import pipeline
 from dcsim.compression.store import cache_key, read_stages
 from dcsim.compression.training import error_rate
 from dcsim.datasets import Dataset, load_mnist
-from dcsim.run import load_recipe, trace
+from dcsim.prepare import load_recipe, trace
 from dcsim.traces.trace import Trace
 from dcsim.zoo import dense_weights, find_network
 
