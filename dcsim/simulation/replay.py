@@ -68,7 +68,6 @@ class _Meter:
 class _Frame:
     """What one frame did."""
 
-    arrival_ps: int
     start_ps: int
     end_ps: int = 0
     counts: dict[tuple[int, str, str], int] = field(default_factory=lambda: defaultdict(int))
@@ -120,7 +119,7 @@ class _Replay:
             arrival_ps = number * self.period_ps
             if self.now_ps < arrival_ps:
                 yield self.env.timeout(arrival_ps - self.now_ps)
-            yield from self._frame(_Frame(arrival_ps, self.now_ps))
+            yield from self._frame(_Frame(self.now_ps))
             if number > 1 and self.frames[-1].service_ps == self.frames[-2].service_ps:
                 return
 
@@ -296,7 +295,6 @@ def _result(trace: Trace, soc: SocSpec, fps: float, placement: Placement, replay
     steady = replay.frames[-1]
     period_ps = max(replay.period_ps, steady.service_ps)
     sustainable = steady.service_ps <= replay.period_ps
-    latencies = sorted(frame.end_ps - frame.arrival_ps for frame in replay.frames[1:])
     return RunResult(
         network=trace.network,
         variant=trace.variant,
@@ -313,7 +311,7 @@ def _result(trace: Trace, soc: SocSpec, fps: float, placement: Placement, replay
         period_ps=period_ps,
         service_ps=steady.service_ps,
         cold_service_ps=replay.frames[0].service_ps,
-        latency_s=ps_to_s(latencies[len(latencies) // 2]) if sustainable else None,
+        latency_s=ps_to_s(steady.service_ps) if sustainable else None,  # periodic frames that do not queue
         resources=tuple(
             ResourceUse(name, meter.busy_ps, dict(meter.stall_ps), period_ps - steady.service_ps)
             for name, meter in steady.meters.items()

@@ -1,6 +1,8 @@
 """Does every mistake end in exit code 2, one clear message, no traceback, and nothing half-written?"""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -143,3 +145,15 @@ def test_a_full_disk_leaves_no_half_file(dcsim: Dcsim) -> None:
     done = dcsim("trace", "one-billion", "-o", "/dev/full/t.parquet")
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
+
+
+def test_only_a_fault_of_dcsim_itself_exits_3(dcsim: Dcsim, own_network: Path) -> None:
+    program = (
+        "import dcsim.cli as cli, dcsim.simulation.replay as replay\n"
+        "def broken(fps): raise ZeroDivisionError('planted')\n"
+        "replay.require_fps = broken\n"
+        "import sys; sys.argv = ['dcsim', 'run', 'one-billion']; cli.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=own_network, check=False)
+    assert done.returncode == 3
+    assert "internal fault of dcsim" in done.stderr
