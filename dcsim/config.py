@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dcsim.errors import ConfigError
+from dcsim.files import is_file
 
 Tree = Any
 Lines = dict[tuple[str | int, ...], int]
@@ -157,7 +158,14 @@ def _construct(
         return [
             _construct(loader, child, (*path, index), lines, problems, origin) for index, child in enumerate(node.value)
         ]
-    return loader.construct_object(node)
+    try:
+        value = loader.construct_object(node)
+    except (ValueError, TypeError):
+        value = NotImplemented
+    if isinstance(value, str | int | float | bool | None):
+        return value
+    problems.append(f"{origin}:{line}: {dotted(path)}: expected a number or a word, found {node.value!r}")
+    return None
 
 
 def dotted(path: tuple[str | int, ...]) -> str:
@@ -193,7 +201,7 @@ def parse_spec(spec_class: type[S], text: str, origin: str) -> S:
 
 
 def _fault(fault: Any, tree: Tree, lines: Lines, origin: str, spec_class: type[Spec]) -> tuple[int, str]:
-    path = _path_in_file(fault["loc"], tree)
+    path = _path_in_file(fault["loc"], tree, names_a_key=fault["type"] in ("missing", "extra_forbidden"))
     kind, context = fault["type"], fault.get("ctx", {})
     if kind == "missing":
         message = "required key is missing"
@@ -216,8 +224,8 @@ def _fault(fault: Any, tree: Tree, lines: Lines, origin: str, spec_class: type[S
     return line, f"{origin}:{line}: {dotted(path)}: {message}"
 
 
-def _path_in_file(location: tuple[str | int, ...], tree: Tree) -> tuple[str | int, ...]:
-    """pydantic puts the chosen tag of a union into the location; the file has no such level."""
+def _path_in_file(location: tuple[str | int, ...], tree: Tree, names_a_key: bool) -> tuple[str | int, ...]:
+    """pydantic puts the tag or type of a union's member into the location; the file has no such level."""
     path: list[str | int] = []
     for position, part in enumerate(location):
         last = position == len(location) - 1
@@ -226,7 +234,7 @@ def _path_in_file(location: tuple[str | int, ...], tree: Tree) -> tuple[str | in
         )
         if present:
             tree = tree[part]
-        elif not last:
+        elif not (last and names_a_key):
             continue
         path.append(part)
     return tuple(path)
@@ -308,11 +316,11 @@ def find_yaml(kind: str, name: str) -> Path:
     """
     if name.endswith((".yaml", ".yml")) or "/" in name:
         path = Path(name)
-        if not path.is_file():
+        if not is_file(path):
             raise ConfigError(f"no {kind} file {name}; expected a path to a YAML file or one of {known_yaml(kind)}")
         return path
     path = shipped("configs") / kind / f"{name}.yaml"
-    if not path.is_file():
+    if not is_file(path):
         near = did_you_mean(name, known_yaml(kind))
         raise ConfigError(f"no {kind} named {name!r}{near}; a file of your own is given by its path, ending in .yaml")
     return path

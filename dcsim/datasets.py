@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import http.client
 import os
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ import tarfile
 import tempfile
 import urllib.error
 import urllib.request
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +38,17 @@ MNIST_SHA256 = {
 }
 IDX_HEADER_BYTES = {"images": 16, "labels": 8}
 
+#: what a server, a package manager or a damaged download may raise
+FETCH_FAULTS = (
+    OSError,
+    EOFError,
+    ValueError,
+    zlib.error,
+    http.client.HTTPException,
+    subprocess.SubprocessError,
+    tarfile.TarError,
+)
+
 Say = Callable[[str], None]
 
 
@@ -47,6 +60,7 @@ class Dataset:
         name: for messages and provenance.
         train_inputs, test_inputs: float32, example first; MNIST is (n, 1, 28, 28) with pixels 0..1.
         train_labels, test_labels: int64, (n,).
+        checksum: of the files it was read from, where those are known and were checked.
     """
 
     name: str
@@ -54,6 +68,15 @@ class Dataset:
     train_labels: npt.NDArray[np.int64]
     test_inputs: npt.NDArray[np.float32]
     test_labels: npt.NDArray[np.int64]
+    checksum: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells this data from any other: the checksum of its files, or a SHA-256 over its arrays."""
+        if self.checksum:
+            return self.checksum
+        arrays = (self.train_inputs, self.train_labels, self.test_inputs, self.test_labels)
+        return sha256("\n".join(f"{a.shape} {sha256(np.ascontiguousarray(a).tobytes())}" for a in arrays).encode())
 
     def __post_init__(self) -> None:
         for split in ("train", "test"):
@@ -81,7 +104,13 @@ def load_mnist(say: Say = lambda message: None) -> Dataset:
         parts["train-labels-idx1-ubyte"].astype(np.int64),
         _images(parts["t10k-images-idx3-ubyte"]),
         parts["t10k-labels-idx1-ubyte"].astype(np.int64),
+        mnist_checksum(),
     )
+
+
+def mnist_checksum() -> str:
+    """Fingerprint of MNIST, known without reading it."""
+    return sha256("".join(MNIST_SHA256.values()).encode())
 
 
 def cache_folder() -> Path:
@@ -106,7 +135,7 @@ def _read_idx(folder: Path, name: str) -> npt.NDArray[np.uint8]:
     assert path is not None
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DatasetError(f"cannot read {path}: {error}") from error
     if sha256(content) != MNIST_SHA256[name]:
         raise DatasetError(f"{path} is damaged: its SHA-256 is not that of MNIST; delete it and run again")
@@ -124,7 +153,7 @@ def _fetch(say: Say) -> Path:
         say(f"fetching MNIST from {route}")
         try:
             files = fetch(route)
-        except (OSError, EOFError, ValueError, subprocess.SubprocessError, tarfile.TarError) as error:
+        except FETCH_FAULTS as error:
             failures.append(f"  {route}: {error}")
             continue
         for name, content in files.items():

@@ -37,6 +37,14 @@ def written(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def is_file(path: Path) -> bool:
+    """Whether `path` is a file; a name that no file can have is not."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` to `path`, whole or not at all. Raises OutputError."""
     with written(path) as temporary:
@@ -46,14 +54,17 @@ def write_bytes(path: Path, content: bytes) -> None:
 def require_writable(path: Path) -> None:
     """Refuse an output path now rather than after minutes of work. Leaves nothing behind. Raises OutputError."""
     folder = path.parent
-    while not folder.exists():
-        folder = folder.parent
-    if path.is_dir():
-        raise OutputError(f"cannot write {path}: it is a folder; name a file")
-    if not folder.is_dir():
-        raise OutputError(f"cannot write {path}: {folder} is not a folder")
-    if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
-        raise OutputError(f"cannot write {path}: permission denied")
+    try:
+        while not folder.exists():
+            folder = folder.parent
+        if path.is_dir():
+            raise OutputError(f"cannot write {path}: it is a folder; name a file")
+        if not folder.is_dir():
+            raise OutputError(f"cannot write {path}: {folder} is not a folder")
+        if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+            raise OutputError(f"cannot write {path}: permission denied")
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def sha256(content: bytes) -> str:

@@ -9,8 +9,9 @@ from dcsim.artifact import CompressedModel, Variant
 from dcsim.compression.recipe import Recipe
 from dcsim.compression.store import STAGES_FILE, Stage, cache_key, cache_path, read_stages, shipped_path
 from dcsim.config import load_spec
-from dcsim.datasets import Dataset, load_mnist
+from dcsim.datasets import Dataset, load_mnist, mnist_checksum
 from dcsim.errors import ConfigError, NetworkError, TraceError
+from dcsim.files import is_file
 from dcsim.traces.synthetic import synthesize
 from dcsim.traces.trace import Trace
 from dcsim.zoo import Network, call, dense_weights, find_network, require_torch
@@ -90,8 +91,9 @@ def compress(
         raise NetworkError(f"{network} is given by numbers only, it has no weights to compress; use dcsim run or trace")
     plan = load_recipe(found, recipe)
     dense = dense_weights(found, weights)
+    data_fingerprint = mnist_checksum() if found.dataset == "mnist" else load_dataset(found, listener).fingerprint
     if dense is not None:
-        key = cache_key(plan, dense)
+        key = cache_key(plan, dense, data_fingerprint)
         finished = _finished(found, plan, key, folder, fresh)
         if finished:
             return finished
@@ -101,7 +103,7 @@ def compress(
     model = found.build()
     if dense is not None:
         pipeline.load_weights(model, dense)
-    key = cache_key(plan, pipeline.state_weights(model))
+    key = cache_key(plan, pipeline.state_weights(model), data_fingerprint)
     finished = _finished(found, plan, key, folder, fresh)
     if finished:
         return finished
@@ -132,7 +134,7 @@ def load_recipe(network: Network, recipe: str | None) -> Recipe:
     if network.folder is None:
         raise ConfigError(f"{network.name} needs a recipe: give one with --recipe FILE.yaml")
     path = network.folder / (f"recipe-{recipe}.yaml" if recipe and recipe != "default" else "recipe.yaml")
-    if not path.is_file():
+    if not is_file(path):
         known = sorted(p.stem.removeprefix("recipe-") for p in network.folder.glob("recipe-*.yaml"))
         raise ConfigError(f"{network.name} has no recipe {recipe!r}; known: default, {', '.join(known)}")
     return load_spec(Recipe, path)

@@ -14,6 +14,7 @@ from pydantic import Field, field_validator
 from dcsim.artifact import Weights
 from dcsim.config import SourcedSpec, Spec, did_you_mean, load_spec, shipped
 from dcsim.errors import ConfigError, NetworkError
+from dcsim.files import is_file
 
 if TYPE_CHECKING:
     import torch
@@ -92,7 +93,7 @@ def find_network(name: str, dataset: str = "") -> Network:
     if ":" in name:
         return Network(name=name, builder=name, dataset=dataset)
     folder = shipped("models") / name
-    if not (folder / "network.yaml").is_file():
+    if not is_file(folder / "network.yaml"):
         raise ConfigError(
             f"no network named {name!r}{did_you_mean(name, known_networks())}; your own is given as module:callable"
         )
@@ -114,9 +115,11 @@ def dense_weights(network: Network, path: Path | None = None) -> Weights | None:
     from safetensors.numpy import load_file
 
     try:
-        return {name: np.asarray(array, np.float32) for name, array in load_file(path).items()}
-    except (OSError, SafetensorError, ValueError) as error:
+        tensors = load_file(path)
+    except (OSError, SafetensorError, ValueError, TypeError, AttributeError) as error:  # the last two: bfloat16, float8
         raise NetworkError(f"cannot read the weights {path}: {error}") from error
+    floats = {name: array for name, array in tensors.items() if np.issubdtype(array.dtype, np.floating)}
+    return {name: array.astype(np.float32) for name, array in floats.items()}
 
 
 def known_networks() -> list[str]:
@@ -149,14 +152,15 @@ def resolve(reference: str) -> Callable[[], Any]:
     if str(Path.cwd()) not in sys.path and "" not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
-        function = getattr(importlib.import_module(module_name), attribute)
+        module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         hint = "; install dcsim[torch]" if error.name == "torch" else ""
         raise NetworkError(f"cannot load {reference}: no module named {error.name}{hint}") from error
-    except AttributeError as error:
-        raise NetworkError(f"cannot load {reference}: {module_name} has no {attribute!r}") from error
     except Exception as error:
         raise NetworkError(f"cannot load {reference}: {type(error).__name__}: {error}") from error
+    function = getattr(module, attribute, None)
+    if function is None:
+        raise NetworkError(f"cannot load {reference}: {module_name} has no {attribute!r}")
     if not callable(function):
         raise NetworkError(f"{reference} is not callable; expected a function or class without arguments")
     return function  # type: ignore[no-any-return]

@@ -3,6 +3,7 @@
 Little endian throughout. Reading allocates nothing that the file's own size does not justify.
 """
 
+import math
 import struct
 import zlib
 from dataclasses import dataclass, replace
@@ -10,7 +11,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
-from dcsim.artifact.tensor import ENCODINGS, FP16_BYTES, FP32_BYTES, Floats, StoredTensor, total_payload_bytes
+from dcsim.artifact.tensor import (
+    ENCODINGS,
+    FP16_BYTES,
+    FP32_BYTES,
+    Encoding,
+    Floats,
+    StoredTensor,
+    total_payload_bytes,
+)
 from dcsim.codec import relative_index
 from dcsim.errors import ArtifactError, ChecksumError, MalformedError, NotADczError, TruncatedError
 from dcsim.files import sha256, write_bytes
@@ -19,6 +28,13 @@ T = TypeVar("T")
 Variant = Literal["dense", "pruned", "shared", "huffman"]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 
+#: encodings that a variant may use
+PERMITTED: dict[Variant, tuple[Encoding, ...]] = {
+    "dense": ("fp32",),
+    "pruned": ("fp32", "fp16", "pruned"),
+    "shared": ("fp32", "fp16", "pruned", "shared"),
+    "huffman": ("fp32", "fp16", "pruned", "shared", "huffman"),
+}
 MAGIC = b"DCZ1"
 PREFIX = struct.Struct("<4sII")
 MAX_ELEMENTS = 1 << 32
@@ -127,6 +143,8 @@ def _read(content: bytes) -> CompressedModel:
             raise TruncatedError(f"{tensor.name}: its payload declares {payload_bytes} bytes, {len(payload)} are there")
         if zlib.crc32(payload) != payload_crc:
             raise ChecksumError(f"{tensor.name}: the payload does not match its checksum: the file was altered")
+        if tensor.encoding not in PERMITTED[variant]:
+            raise MalformedError(f"{tensor.name}: encoding {tensor.encoding} in a {variant} file")
         tensors.append(_checked(replace(tensor, payload=payload)))
         at += payload_bytes
     if not reader.at_end():
@@ -140,7 +158,7 @@ def _read(content: bytes) -> CompressedModel:
 
 def _checked(tensor: StoredTensor) -> StoredTensor:
     """The tensor, if its payload is as long as its record implies."""
-    if tensor.n_elements > MAX_ELEMENTS or tensor.n_entries > tensor.n_elements:
+    if math.prod(max(size, 1) for size in tensor.shape) > MAX_ELEMENTS or tensor.n_entries > tensor.n_elements:
         raise MalformedError(
             f"{tensor.name}: {tensor.n_entries} entries in {tensor.n_elements} elements is not possible"
         )

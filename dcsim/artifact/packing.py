@@ -36,11 +36,11 @@ def pack(
     chosen = gap_bits or {}
     tensors = []
     for name, values in weights.items():
-        if not np.isfinite(values).all():
+        with np.errstate(over="ignore"):
+            single = np.asarray(values, np.float32) + np.float32(0)
+        if not np.isfinite(single).all():
             raise ArtifactError(f"{name} holds values that are not finite")
-        tensors.append(
-            _pack_tensor(name, np.asarray(values, np.float32) + np.float32(0), variant, chosen.get(name, "auto"))
-        )
+        tensors.append(_pack_tensor(name, single, variant, chosen.get(name, "auto")))
     return CompressedModel(network, variant, tuple(tensors))
 
 

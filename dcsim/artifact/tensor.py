@@ -85,14 +85,23 @@ class StoredTensor:
             return np.arange(self.n_elements), np.frombuffer(self.payload, kind).astype(np.float32)
         if self.encoding == "pruned":
             at = self.n_entries * FP32_BYTES
-            gaps_alone = fixed_width.unpack(self.payload[at:], self.gap_bits, self.n_entries)
             values = np.frombuffer(self.payload[:at], "<f4").astype(np.float32)
-            return relative_index.decode(gaps_alone, self.n_elements), values
+            return self._positions(fixed_width.unpack(self.payload[at:], self.gap_bits, self.n_entries), values), values
         codes, gaps = self._codes_and_gaps()
         codebook = _read_codebook(self.payload, self.n_codes, self.codebook_bytes)
         if len(codes) and int(codes.max()) >= self.n_codes:
             raise MalformedError(f"{self.name}: a code points past the codebook of {self.n_codes}")
-        return relative_index.decode(gaps, self.n_elements), codebook[codes]
+        if codebook[0] != 0:
+            raise MalformedError(f"{self.name}: code 0 must be the value zero")
+        return self._positions(gaps, codebook[codes]), codebook[codes]
+
+    def _positions(self, gaps: npt.NDArray[np.integer], values: Floats) -> npt.NDArray[np.int64]:
+        """Position of every entry, after a look at the fillers: full gaps, and none at the end."""
+        if ((values == 0) & (gaps != (1 << self.gap_bits) - 1)).any():
+            raise MalformedError(f"{self.name}: an entry of value zero is no filler")
+        if len(values) and values[-1] == 0:
+            raise MalformedError(f"{self.name}: zeros after the last nonzero are stored")
+        return relative_index.decode(gaps, self.n_elements)
 
     def n_nonzero(self) -> int:
         """Elements that are not zero. Raises ArtifactError."""

@@ -46,7 +46,7 @@ def compress(
     require_layers(recipe, model)
     with torch.no_grad():
         forward(model.eval(), torch.from_numpy(dataset.test_inputs[:1]))  # a model that cannot run leaves no file
-    key = cache_key(recipe, state_weights(model))
+    key = cache_key(recipe, state_weights(model), dataset.fingerprint)
     generator = torch.Generator().manual_seed(recipe.seed)
     gap_bits = {f"{name}.weight": layer.gap_bits for name, layer in recipe.layers.items()}
 

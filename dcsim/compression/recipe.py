@@ -11,13 +11,17 @@ Count = Annotated[int, Field(gt=0)]
 
 
 class TrainingSpec(Spec):
-    """One run of the training loop: AdamW, its rate falling linearly to 1 % of `learning_rate`."""
+    """One run of the training loop: AdamW, its rate falling linearly to 1 % of `learning_rate`.
+
+    The number of threads is part of it, because the order of floating-point sums, and so every byte, depends on it.
+    """
 
     epochs: Annotated[int, Field(ge=0)]
     batch_size: Count
     learning_rate: Annotated[float, Field(gt=0)]
     weight_decay: Annotated[float, Field(ge=0)]
     shift_pixels: Annotated[int, Field(ge=0, le=8)]
+    n_threads: Annotated[int, Field(ge=1, le=256)]
 
 
 class PruneSpec(TrainingSpec):

@@ -22,7 +22,7 @@ def kmeans_linear(values: npt.NDArray[np.floating], n_centroids: int) -> npt.NDA
     sums = np.concatenate([[0.0], np.cumsum(ordered)])
     centroids = np.linspace(ordered[0], ordered[-1], n_centroids)
     for _ in range(MAX_ITERATIONS):
-        bounds = np.searchsorted(ordered, (centroids[1:] + centroids[:-1]) / 2)
+        bounds = np.searchsorted(ordered, (centroids[1:] + centroids[:-1]) / 2, side="right")
         edges = np.concatenate([[0], bounds, [len(ordered)]])
         sizes = np.diff(edges)
         means = np.where(sizes > 0, np.diff(sums[edges]) / np.maximum(sizes, 1), centroids)

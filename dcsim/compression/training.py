@@ -47,6 +47,22 @@ def fit(
     Raises:
         NetworkError: the model's forward fails on the data, or the loss is no longer finite.
     """
+    n_threads_before = torch.get_num_threads()
+    torch.set_num_threads(spec.n_threads)
+    try:
+        _fit(model, parameters, dataset, spec, generator, hooks)
+    finally:
+        torch.set_num_threads(n_threads_before)
+
+
+def _fit(
+    model: nn.Module,
+    parameters: Iterable[nn.Parameter],
+    dataset: Dataset,
+    spec: TrainingSpec,
+    generator: torch.Generator,
+    hooks: Hooks,
+) -> None:
     inputs, labels = torch.from_numpy(dataset.train_inputs), torch.from_numpy(dataset.train_labels)
     batch_size = min(spec.batch_size, len(inputs))
     n_batches = len(inputs) // batch_size

@@ -24,6 +24,7 @@ def quantity(value: float, unit: str, digits: int = 3) -> str:
     """A value with the SI prefix that suits it: 0.0128 W as `12.8 mW`."""
     if value == 0:
         return f"0 {unit}"
+    value = float(f"{value:.{digits - 1}e}")  # rounded first, so that 999.96 W is 1.00 kW
     for scale, prefix in PREFIXES:
         if abs(value) >= scale:
             return f"{_significant(value / scale, digits)} {prefix}{unit}"
@@ -149,12 +150,21 @@ def check_table(verdict: "Verdict") -> Table:
     for item in verdict.checks:
         table.add_row(
             item.name,
-            quantity(item.limit, item.unit),
-            "-" if item.found is None else quantity(item.found, item.unit),
+            _in_unit(item.limit, item.unit),
+            "-" if item.found is None else _in_unit(item.found, item.unit),
             "-" if item.headroom is None else f"{100 * item.headroom:+.1f} %",
             Text("ok", style="green") if item.ok else Text("over", style="red"),
         )
     return table
+
+
+def _in_unit(value: float, unit: str) -> str:
+    """A figure of a check as people read it."""
+    if unit == "pJ":
+        return quantity(value / PJ_PER_J, "J")
+    if unit == "bytes":
+        return quantity(value, "B")
+    return quantity(value, unit) if unit else percent(value)
 
 
 def resource_table(result: "RunResult") -> Table:

@@ -263,10 +263,9 @@ class _Replay:
             yield granted
             start_ps = self.now_ps
             asleep = self.frame.dram_window_ps is None
-            latency_ps = 0
-            if start_ps > self.channel_free_ps:
-                latency_ps = dram.first_access_ps(self.soc.dram, asleep)
-            n_turnarounds = int(self.channel_wrote and not wrote)
+            streaming = start_ps == self.channel_free_ps
+            latency_ps = 0 if streaming else dram.first_access_ps(self.soc.dram, asleep)
+            n_turnarounds = int(streaming and self.channel_wrote and not wrote)
             transfer_ps = dram.transfer_ps(self.soc.dram, cost.n_bursts, cost.n_rows, n_turnarounds)
             port = self.env.process(self._use_port(n_port_accesses))
             yield self.env.timeout(latency_ps + transfer_ps)

@@ -25,8 +25,19 @@ from dcsim.units import bytes_to_bits
 
 #: operators that only rename or reorder what is there: no cost
 VIEWS = frozenset(
-    ("alias", "clone", "contiguous", "detach", "dropout", "expand", "expand_as", "feature_dropout", "flatten")
-    + ("getitem", "permute", "reshape", "slice", "squeeze", "t", "transpose", "unflatten", "unsqueeze", "view")
+    (
+        "alias",
+        "assert_tensor_metadata",
+        "clone",
+        "contiguous",
+        "detach",
+        "dropout",
+        "expand",
+        "expand_as",
+        "feature_dropout",
+        "flatten",
+    )
+    + ("getitem", "permute", "reshape", "slice", "squeeze", "t", "to", "transpose", "unflatten", "unsqueeze", "view")
 )
 #: operators that inference hardware applies on the way out of the preceding layer
 FUSED = frozenset(
@@ -63,11 +74,10 @@ def export(model: nn.Module, inputs: Floats) -> torch.export.ExportedProgram:
         NetworkError: the forward fails, or torch.export cannot follow it.
     """
     model.eval()
-    batch = torch.from_numpy(inputs)
     with torch.no_grad():
-        forward(model, batch)
+        forward(model, torch.from_numpy(inputs.copy()))
         try:
-            return torch.export.export(model, (batch,))
+            return torch.export.export(model, (torch.from_numpy(inputs.copy()),))
         except Exception as error:
             reason = str(error).strip().splitlines()[0]
             raise NetworkError(f"torch.export cannot follow the model: {reason}") from error
@@ -94,9 +104,10 @@ def capture(
     load_weights(model, stored.decode())
     recorder = _Recorder(program)
     with torch.no_grad():
-        recorder.run(*_flat_arguments(program, model.state_dict(), torch.from_numpy(inputs)))
+        recorder.run(*_flat_arguments(program, model.state_dict(), torch.from_numpy(inputs.copy())))
     tensors = {tensor.name: tensor for tensor in stored.tensors}
     layers = tuple(_layer(record, tensors) for record in recorder.records)
+    unmoved = tensors.keys() - {name for record in recorder.records for name in record.parameters}
     if not layers:
         raise NetworkError(f"{stored.network}: the forward pass executes no operator")
     return Trace(
@@ -107,7 +118,7 @@ def capture(
         n_network_inputs=inputs.size,
         n_parameters=stored.n_parameters,
         file_bytes=stored.file_bytes,
-        header_bytes=stored.header_bytes,
+        header_bytes=stored.header_bytes + sum(len(tensors[name].payload) for name in unmoved),
         file_sha256=stored.sha256,
         input_sha256=sha256(np.ascontiguousarray(inputs).tobytes()),
         test_error=test_error,
@@ -134,6 +145,7 @@ class _Recorder(fx.Interpreter):
 
     def __init__(self, program: torch.export.ExportedProgram) -> None:
         super().__init__(program.graph_module)
+        self.extra_traceback = False  # it would append the interpreter's own lines to our messages
         signature = program.graph_signature
         self.parameter_of = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
         self.user_inputs = set(signature.user_inputs)
@@ -152,7 +164,7 @@ class _Recorder(fx.Interpreter):
         sources = [node for node in n.all_input_nodes if node in self.owner]
         inputs = [self.env[node] for node in sources if isinstance(self.env[node], torch.Tensor)]
         name = _operator(n)
-        fuses = name in FUSED and self._can_fuse(n, sources)
+        fuses = name in FUSED and self._can_fuse(sources)
         record = None
         if sources and name not in VIEWS and not fuses:
             record = self._new_record(n, name, sources, inputs, arguments)
@@ -171,15 +183,11 @@ class _Recorder(fx.Interpreter):
             record.last_node = n
         return output
 
-    def _can_fuse(self, node: fx.Node, sources: Sequence[fx.Node]) -> bool:
+    def _can_fuse(self, sources: Sequence[fx.Node]) -> bool:
         """Whether the operator can ride on the layer before: that layer's result is read by nobody else."""
-        owner = self.owner[sources[0]]
-        return (
-            len(sources) == 1
-            and owner != INPUT
-            and self.records[owner].last_node is sources[0]
-            and (len(sources[0].users) == 1)
-        )
+        if len(sources) != 1 or self.owner[sources[0]] == INPUT:
+            return False
+        return self.records[self.owner[sources[0]]].last_node is sources[0] and len(sources[0].users) == 1
 
     def _parameters(self, node: fx.Node) -> list[str]:
         return [self.parameter_of[source.name] for source in node.all_input_nodes if source.name in self.parameter_of]
@@ -193,7 +201,8 @@ class _Recorder(fx.Interpreter):
         record.n_inputs = sum(tensor.numel() for tensor in inputs)
         record.n_inputs_nonzero = sum(int(torch.count_nonzero(tensor)) for tensor in inputs)
         if operator == "linear" or (operator.startswith("conv") and operator[4:] in ("1d", "2d", "3d")):
-            if len(sources) > 1 or len(self._parameters(node)) == 0:
+            weight = node.args[1]
+            if not isinstance(weight, fx.Node) or weight.name not in self.parameter_of:
                 raise NetworkError(f"{record.name}: {node.target} without fixed weights has no cost model yet")
             views = _linear_views if operator == "linear" else _convolution_views
             column_nonzeros, mask, record.gemm = views(node, arguments)

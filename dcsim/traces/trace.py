@@ -151,6 +151,8 @@ class Trace:
         try:
             table = pq.ParquetFile(path).read()  # pq.read_table would import pandas
             about = json.loads((table.schema.metadata or {})[b"dcsim"])
+            if not isinstance(about, dict):
+                raise ValueError("its metadata is not a mapping")
         except FileNotFoundError as error:
             raise TraceError(f"no trace file {path}") from error
         except KeyError as error:

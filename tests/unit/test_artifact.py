@@ -220,7 +220,6 @@ def test_values_that_are_not_finite_are_refused(value: float) -> None:
         pack("net", "dense", {"b": np.zeros(2, np.float32), "fc.weight": np.array([[1, value]], np.float32)})
 
 
-# red until fixed: 1e300 is finite, and infinite in fp32
 @pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
 def test_a_number_that_fp32_cannot_hold_is_refused() -> None:
     with pytest.raises(ArtifactError, match="w holds values that are not finite"):

@@ -153,7 +153,6 @@ def test_a_header_that_breaks_a_rule_is_refused(content: bytes, reason: str) -> 
         CompressedModel.from_bytes(content)
 
 
-# red until fixed: ValueError of numpy, exit code 3
 @pytest.mark.parametrize("shape", [(2**62, 0), (2**62, 2**62, 0)])
 def test_a_shape_that_no_array_can_have_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(MalformedError):
@@ -166,21 +165,17 @@ def test_a_code_past_the_codebook_is_refused() -> None:
         CompressedModel.from_bytes(shared([1, 3], [0, 7])).decode()
 
 
-# red until fixed: rules 5, 9 and 10 of the format; what breaks them is decoded
 @pytest.mark.parametrize(
-    ("broken", "content"),
+    "content",
     [
-        ("code 0 is a value", shared([1, 2], [0, 7], codebook=(0.3, 0.1, 0.2))),
-        ("a zero that is no filler", shared([0, 2], [0, 7])),
-        ("a filler at the end", shared([1, 0], [0, 3], gap_bits=2)),
-        (
-            "a huffman tensor in a dense file",
-            CompressedModel("net", "dense", CompressedModel.from_bytes(SMALL).tensors).content,
-        ),
+        pytest.param(shared([1, 2], [0, 7], codebook=(0.3, 0.1, 0.2)), id="code 0 is a value"),
+        pytest.param(shared([0, 2], [0, 7]), id="a zero that is no filler"),
+        pytest.param(shared([1, 0], [0, 3], gap_bits=2), id="a filler at the end"),
+        pytest.param(replace(CompressedModel.from_bytes(SMALL), variant="dense").content, id="huffman in a dense file"),
     ],
 )
-def test_a_file_that_breaks_a_rule_of_the_format_is_refused(broken: str, content: bytes) -> None:
-    assert refused(content), broken
+def test_a_file_that_breaks_a_rule_of_the_format_is_refused(content: bytes) -> None:
+    assert refused(content)
 
 
 @pytest.mark.parametrize("gaps", [[0, 8], [9, 0], [15, 15]])

@@ -1,4 +1,4 @@
-"""Does capture count what the network really does? Checked against numbers worked out by hand and against plain loops."""
+"""Does capture count what the network really does? Checked against numbers worked out by hand and plain loops."""
 
 import itertools
 from collections.abc import Callable

@@ -14,7 +14,7 @@ import platformdirs
 import pytest
 
 from dcsim import datasets
-from dcsim.datasets import Dataset, cache_folder, load_mnist
+from dcsim.datasets import Dataset, cache_folder, load_mnist, mnist_checksum
 from dcsim.errors import DatasetError
 
 Digits = dict[str, bytes]
@@ -64,7 +64,6 @@ def damaged(how: str, content: bytes) -> bytes:
     }[how]
 
 
-# red until fixed for `altered inside`: zlib.error is no OSError
 DAMAGES = ["other content", "cut short", "no gzip", "empty", "altered inside"]
 
 
@@ -229,7 +228,6 @@ def serve() -> Iterator[Callable[[str], str]]:
         server.server_close()
 
 
-# red until fixed for `stops half way` and `no HTTP`: http.client.HTTPException is no OSError
 @pytest.mark.parametrize("fault", ["404", "hangs up", "stops half way", "no HTTP"])
 def test_a_server_that_fails_is_passed_over(
     digits: Digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serve: Callable[[str], str], fault: str
@@ -310,3 +308,32 @@ def test_an_empty_or_uneven_data_set_is_refused(
 
     with pytest.raises(DatasetError, match=f"data set own: {reason}"):
         Dataset("own", inputs(n_train), labels(n_train_labels), inputs(n_test), labels(n_test_labels))
+
+
+def test_the_fingerprint_of_mnist_is_known_without_reading_it(digits: Digits) -> None:
+    put(cache_folder() / "mnist", digits)
+    assert load_mnist().fingerprint == mnist_checksum()
+
+
+@pytest.mark.parametrize("part", ["train_inputs", "train_labels", "test_inputs", "test_labels"])
+def test_every_part_of_a_data_set_is_in_its_fingerprint(part: str) -> None:
+    parts = {
+        "train_inputs": np.zeros((3, 1, 2, 2), np.float32),
+        "train_labels": np.zeros(3, np.int64),
+        "test_inputs": np.zeros((2, 1, 2, 2), np.float32),
+        "test_labels": np.zeros(2, np.int64),
+    }
+    original = Dataset("own", **parts).fingerprint
+    assert Dataset("another name", **{name: array.copy() for name, array in parts.items()}).fingerprint == original
+    changed = parts[part].copy()
+    changed.flat[-1] = 1
+    assert Dataset("own", **parts | {part: changed}).fingerprint != original
+
+
+def test_the_shape_of_the_inputs_is_in_the_fingerprint() -> None:
+    labels = np.zeros(2, np.int64)
+    flat, square = np.zeros((2, 4), np.float32), np.zeros((2, 1, 2, 2), np.float32)
+    assert (
+        Dataset("own", flat, labels, flat, labels).fingerprint
+        != Dataset("own", square, labels, square, labels).fingerprint
+    )

@@ -33,13 +33,17 @@ def test_energy_of_a_command_follows_from_the_currents(command: str, expected_pj
 def test_powers_of_the_states_are_current_times_voltage() -> None:
     power = dram.powers(lpddr3("standby"))
     assert power.active_watts == pytest.approx(0.0444)  # 37 mA x 1.2 V
-    assert power.standby_watts == pytest.approx(0.03264)  # 27.2 mA x 1.2 V
+    assert power.standby_watts == pytest.approx(0.033032)  # 27.2 mA, and 37 mA for 104 of 3120 cycles, x 1.2 V
     assert power.refresh_watts == pytest.approx(0.0062)  # 24180 pJ every 3120 x 1250 ps
 
 
 @pytest.mark.parametrize(
     ("idle", "expected_watts"),
-    [("standby", 0.03264), ("power_down", 0.0036), ("self_refresh", 0.00306)],  # 27.2, 3.0, 2.55 mA x 1.2 V
+    [
+        ("standby", 0.033032),  # 27.2 mA, and 37 mA for the 104 of 3120 cycles that a refresh takes, x 1.2 V
+        ("power_down", 0.0050384615),  # 3.0 mA, and 37 mA for the 104 + 6 of 3120 cycles of refresh and wake, x 1.2 V
+        ("self_refresh", 0.00306),  # 2.55 mA x 1.2 V
+    ],
 )
 def test_idle_power_is_that_of_the_chosen_mode(idle: str, expected_watts: float) -> None:
     power = dram.powers(lpddr3(idle))

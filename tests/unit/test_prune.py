@@ -30,6 +30,10 @@ def test_a_mask_has_the_shape_of_its_weights_and_leaves_them_alone() -> None:
     assert tensor.detach().flatten().tolist() == list(range(24))
 
 
+def test_ties_among_many_keep_the_earlier_positions() -> None:
+    assert magnitude_mask(torch.ones(1000), 0.3).tolist() == [True] * 300 + [False] * 700
+
+
 def test_each_step_keeps_the_same_share_of_the_one_before() -> None:
     densities = [step_density(0.08, step, 8) for step in range(9)]
     assert densities[0] == 1

@@ -1,11 +1,11 @@
 """Is the schedule the one worked out by hand, to the picosecond?
 
-The plain chip does one MAC per nanosecond. A 32 x 32 fp32 layer has 4096 bytes of weights, which are four tiles of 1 KiB
-and 256 ns of work each; they do not fit into the SRAM beside two buffers of 1 KiB, so every frame fetches them.
+The plain chip does one MAC per nanosecond. A 32 x 32 fp32 layer has 4096 bytes of weights, which are four tiles of
+1 KiB and 256 ns of work each; they do not fit into the SRAM beside two buffers of 1 KiB, so every frame fetches them.
 """
 
 import math
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import pytest
 
@@ -118,14 +118,28 @@ def test_operands_that_do_not_pass_the_sram_port_in_time_stall_the_array() -> No
     assert stalls(result, "array")["sram"] >= 1024 * NS
 
 
+LPDDR3 = {"dram": shipped_chip("mobile45", {"dram.idle": "self_refresh"}).dram.model_dump()}
+
+
 def test_a_channel_that_slept_wakes_opens_a_row_and_then_streams() -> None:
-    # one tile of 8 x 8 weights, 256 bytes: 8 bursts of 4 cycles in 149 / 156 of the time left by refresh,
-    # 32 x 156 / 149 x 1250 = 41879 ps, after tXS + tRCD + CL + burst = 207 cycles = 258750 ps; then 64 ns of work
-    soc = chip({"dram": shipped_chip("mobile45", {}).dram.model_dump(), "sram.capacity_kib": 2, "tiles.n_buffers": 1})
-    trace = network(linear("fc", 8, 8, blocks=LAYER.blocks[:0] + coded(64, 16, 16), encoding="fp32"))
-    trace = network(replace(trace.layers[0], n_inputs=1000), n_network_inputs=1000)
-    result = simulate(trace, soc, fps=1000)
-    assert use(result, "dram").busy_ps in (0, 41_879)
+    # One tile of 1 KiB: 32 bursts of 4 cycles of 1250 ps in the 149 / 156 of the time that refresh leaves, 167517 ps,
+    # after tXS + tRCD + CL + the first burst, 207 cycles, 258750 ps; then 256 ns of work.
+    result = simulate(
+        network(linear("fc", 16, 16)), chip(LPDDR3 | {"sram.capacity_kib": 2, "tiles.n_buffers": 1}), fps=1000
+    )
+    assert result.service_ps == 258_750 + 167_517 + 256 * NS
+    assert use(result, "dram").busy_ps == 167_517
+    assert stalls(result, "dram") == {"latency": 258_750, "no_request": 256 * NS}
+
+
+def test_reading_what_was_just_written_turns_the_channel_around() -> None:
+    # Two layers whose activations of 4096 bytes are spilled: 128 bursts, 512 cycles, 670067 ps with refresh. After a
+    # pause of the channel a row is opened again: 31 cycles, 38750 ps. b reads as soon as a is written: no pause, but
+    # CL + 2 + tWTR = 20 cycles more, 532 x 156 / 149 x 1250 = 696242 ps.
+    trace = network(linear("a", 16, 16, m=64), linear("b", 16, 16, m=64, producers=(0,)))
+    result = simulate(trace, chip(LPDDR3), fps=1000)
+    read_a, write_a, read_b, write_b = 258_750 + 670_067, 38_750 + 670_067, 696_242, 38_750 + 670_067
+    assert result.service_ps == read_a + write_a + read_b + write_b + 2 * 16_384 * NS
 
 
 # --- frames --------------------------------------------------------------------------------------------------------
@@ -148,7 +162,7 @@ def test_a_sustainable_frame_takes_its_service_time_from_arrival_to_last_write_b
 
 
 def test_latency_is_the_steady_one_although_loading_the_weights_took_many_periods() -> None:
-    # loading 4096 bytes at 4e8 bytes per s takes 10.24 us, as long as five periods of 2 us; then a frame takes 1.024 us
+    # loading 4096 bytes at 4e8 bytes per s takes 10.24 us, five periods of 2 us; a steady frame takes 1.024 us
     result = simulate(ONE, chip(RESIDENT | {"dram.bandwidth_bytes_per_s": 4e8}), fps=500_000)
     assert result.cold_service_ps > 5 * result.period_ps
     assert result.sustainable
@@ -193,7 +207,9 @@ def test_a_chip_is_found_by_name() -> None:
 
 
 def test_two_runs_are_equal() -> None:
-    trace = synthesize(table_network({"n_inputs": 300, "n_outputs": 100}, {"n_inputs": 100, "n_outputs": 10}), "huffman")
+    trace = synthesize(
+        table_network({"n_inputs": 300, "n_outputs": 100}, {"n_inputs": 100, "n_outputs": 10}), "huffman"
+    )
     assert simulate(trace, "mobile45", 20) == simulate(trace, "mobile45", 20)
 
 
@@ -224,7 +240,9 @@ def test_energy_per_frame_is_the_sum_of_the_ledger_to_the_last_bit() -> None:
 
 
 def test_dram_bytes_per_frame_are_the_bursts_of_the_ledger_but_for_their_rounding() -> None:
-    trace = synthesize(table_network({"n_inputs": 2001, "n_outputs": 999}, {"n_inputs": 999, "n_outputs": 401}), "dense")
+    trace = synthesize(
+        table_network({"n_inputs": 2001, "n_outputs": 999}, {"n_inputs": 999, "n_outputs": 401}), "dense"
+    )
     result = simulate(trace, "mobile45", 20)
     bursts = sum(row.count for row in result.ledger if row.component == "dram" and row.action in ("read", "write"))
     assert result.dram_bytes_per_frame == 2001 * 999 * 4 + 999 * 401 * 4

@@ -27,7 +27,6 @@ def test_a_value_goes_to_the_nearest_centroid_and_to_the_lower_on_a_tie(value: f
     assert nearest(np.array([value]), np.array([0.0, 2.0, 8.0])).tolist() == [index]
 
 
-# red until fixed: on a tie kmeans_linear takes the upper centroid, nearest the lower
 @pytest.mark.parametrize(
     ("given_values", "n_centroids"), [([-6, 0, 1, 2, 5, 8, 8], 4), ([-8, -8, -4, -4, 1, 2, 3, 4], 4)]
 )

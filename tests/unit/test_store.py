@@ -1,6 +1,7 @@
 """Are finished compressions found again by exactly what they depend on, and unfinished or damaged ones not?"""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ from dcsim.artifact import VARIANTS, Floats, pack
 from dcsim.compression.recipe import Recipe
 from dcsim.compression.store import STAGES_FILE, Stage, cache_key, cache_path, read_stages, shipped_path, write_stages
 from dcsim.config import load_spec, shipped
+from dcsim.prepare import compress
+from tests.conftest import OWN_NETWORK, OWN_RECIPE
 
 RECIPE = load_spec(Recipe, shipped("models") / "lenet-300-100" / "recipe.yaml")
 WEIGHTS: dict[str, Floats] = {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.zeros(3, np.float32)}
-KEY = cache_key(RECIPE, WEIGHTS)
+DATA = "the fingerprint of a data set"
+KEY = cache_key(RECIPE, WEIGHTS, DATA)
 
 
 def changed(**fields: Any) -> Recipe:
@@ -48,7 +52,7 @@ def folder(tmp_path: Path) -> Path:
     ],
 )
 def test_another_recipe_has_another_key(recipe: Recipe) -> None:
-    assert cache_key(recipe, WEIGHTS) != KEY
+    assert cache_key(recipe, WEIGHTS, DATA) != KEY
 
 
 @pytest.mark.parametrize(
@@ -63,12 +67,16 @@ def test_another_recipe_has_another_key(recipe: Recipe) -> None:
     ],
 )
 def test_other_weights_have_another_key(weights: dict[str, Floats]) -> None:
-    assert cache_key(RECIPE, weights) != KEY
+    assert cache_key(RECIPE, weights, DATA) != KEY
+
+
+def test_another_data_set_has_another_key() -> None:
+    assert cache_key(RECIPE, WEIGHTS, "the fingerprint of another") != KEY
 
 
 def test_prose_and_the_order_of_tensors_do_not_change_the_key() -> None:
-    assert cache_key(changed(description="better words", sources={"seed": "dice"}), WEIGHTS) == KEY
-    assert cache_key(RECIPE, dict(reversed(WEIGHTS.items()))) == KEY
+    assert cache_key(changed(description="better words", sources={"seed": "dice"}), WEIGHTS, DATA) == KEY
+    assert cache_key(RECIPE, dict(reversed(WEIGHTS.items())), DATA) == KEY
 
 
 def test_a_finished_compression_is_read_back(folder: Path) -> None:
@@ -94,7 +102,7 @@ def test_what_was_compressed_is_written_down(folder: Path) -> None:
 
 
 def test_a_compression_of_another_key_is_not_taken(folder: Path) -> None:
-    assert read_stages(folder, cache_key(changed(seed=1), WEIGHTS)) is None
+    assert read_stages(folder, cache_key(changed(seed=1), WEIGHTS, DATA)) is None
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -148,6 +156,29 @@ def test_a_list_of_stages_of_another_kind_is_not_taken(folder: Path, change: str
     assert read_stages(folder, KEY) is None
 
 
+TWO_DATA_SETS = (
+    OWN_NETWORK
+    + """
+def shuffled():
+    d = data()
+    return Dataset("shuffled", d.train_inputs, d.train_labels, d.test_inputs, d.test_labels[::-1].copy())
+"""
+)
+
+
+def test_a_compression_on_another_data_set_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "store_own.py").write_text(TWO_DATA_SETS)
+    (tmp_path / "own.yaml").write_text(OWN_RECIPE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.setenv("DCSIM_CACHE", str(tmp_path / "cache"))
+    first, again, other = (
+        compress("store_own:build", "./own.yaml", dataset=f"store_own:{name}") for name in ("data", "data", "shuffled")
+    )
+    assert (first.reused, again.reused, other.reused) == (False, True, False)
+    assert first.stages[-1].test_error < 0.2 < other.stages[-1].test_error  # the test labels are shuffled
+
+
 @pytest.mark.parametrize("network", ["lenet-5", "own.nets:build", "../../etc", "a/b", "größe:bau", ".."])
 def test_every_network_has_its_own_folder_in_the_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: str
@@ -156,7 +187,7 @@ def test_every_network_has_its_own_folder_in_the_cache(
     path = cache_path(network, KEY)
     assert path.resolve().parent == tmp_path.resolve() / "compressed"
     assert path.name.endswith(KEY[:16])
-    assert path != cache_path(network, cache_key(changed(seed=1), WEIGHTS))
+    assert path != cache_path(network, cache_key(changed(seed=1), WEIGHTS, DATA))
 
 
 def test_files_that_ship_lie_beside_their_network() -> None:

@@ -77,7 +77,7 @@ def test_the_billion_connections_are_a_billion() -> None:
         ("lenet-50", "did you mean lenet-5"),
         ("zzz", "known: .*lenet-5"),
         ("", "known: .*lenet-5"),
-        pytest.param("x" * 300, "known: .*lenet-5", id="long"),  # red until fixed: OSError, exit code 3
+        pytest.param("x" * 300, "known: .*lenet-5", id="long"),
     ],
 )
 def test_an_unknown_network_is_answered_with_the_known_ones(name: str, words: str) -> None:
@@ -109,7 +109,6 @@ def test_a_chosen_data_set_goes_before_the_networks_own() -> None:
         (":build", "cannot load :build: ValueError"),
         ("zoo_syntax:build", "cannot load zoo_syntax:build: SyntaxError"),
         ("zoo_raises:build", "zoo_raises:build failed: RuntimeError: no more memory"),
-        # red until fixed: says that zoo_attribute has no 'build'
         (
             "zoo_attribute:build",
             "cannot load zoo_attribute:build: AttributeError: module 'math' has no attribute 'cosinus'",
@@ -151,7 +150,6 @@ def test_weights_of_another_number_format_are_read_as_fp32(tmp_path: Path, kind:
     assert weights["w"].tolist() == [0.5, -2]
 
 
-# red until fixed: TypeError and AttributeError of safetensors, exit code 3
 @pytest.mark.parametrize("kind", [torch.bfloat16, torch.float8_e4m3fn])
 def test_weights_in_a_format_that_numpy_does_not_know_are_refused(tmp_path: Path, kind: torch.dtype) -> None:
     path = tmp_path / "dense.safetensors"
@@ -160,7 +158,6 @@ def test_weights_in_a_format_that_numpy_does_not_know_are_refused(tmp_path: Path
         dense_weights(OWN, path)
 
 
-# red until fixed: num_batches_tracked is read as fp32, and then fits nothing
 def test_the_saved_state_of_a_network_with_integer_buffers_fits_it_again(tmp_path: Path) -> None:
     path = tmp_path / "dense.safetensors"
     model = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2))

@@ -11,7 +11,7 @@ from dcsim.artifact import VARIANTS, CompressedModel
 from dcsim.compression import pipeline
 from dcsim.compression.store import cache_key, read_stages
 from dcsim.compression.training import error_rate
-from dcsim.datasets import Dataset, load_mnist
+from dcsim.datasets import Dataset, load_mnist, mnist_checksum
 from dcsim.prepare import load_recipe, trace
 from dcsim.traces.trace import Trace
 from dcsim.zoo import dense_weights, find_network
@@ -78,7 +78,10 @@ def test_files_belong_to_the_recipe_and_weights_beside_them(network: str, recipe
     found = find_network(network)
     weights = dense_weights(found)
     assert weights is not None
-    assert read_stages(files(network, recipe), cache_key(load_recipe(found, recipe), weights)) is not None
+    assert (
+        read_stages(files(network, recipe), cache_key(load_recipe(found, recipe), weights, mnist_checksum()))
+        is not None
+    )
 
 
 @pytest.mark.parametrize(("network", "recipe"), FOLDERS)
