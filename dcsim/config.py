@@ -9,10 +9,10 @@ import json
 import math
 import re
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dcsim.errors import ConfigError
 from dcsim.files import is_file
@@ -35,15 +35,12 @@ class SourcedSpec(Spec):
 
     name: str = Field(min_length=1)
     description: str = ""
-    sources: dict[str, str] = {}
+    sources: dict[str, Annotated[str, Field(min_length=1)]] = {}
 
-    @model_validator(mode="after")
-    def _sources_name_leaves(self) -> Self:
+    def sources_of_nothing(self) -> list[str]:
+        """Paths in `sources` that are not in the description."""
         leaves = self.leaves()
-        unknown = [path for path in self.sources if not any(covers(path, leaf) for leaf in leaves)]
-        if unknown:
-            raise ValueError(f"sources names a path that is not in the file: {', '.join(unknown)}")
-        return self
+        return [path for path in self.sources if not any(covers(path, leaf) for leaf in leaves)]
 
     def leaves(self) -> dict[str, Any]:
         """Every scalar of the description by dotted path, without the sources themselves."""
@@ -194,10 +191,13 @@ def parse_spec(spec_class: type[S], text: str, origin: str) -> S:
         raise ConfigError(f"{origin}:1: expected a mapping of keys, found {describe(tree)}")
     try:
         # JSON mode is strict about numbers and text, yet takes a list for a tuple.
-        return spec_class.model_validate_json(json.dumps(tree))
+        spec = spec_class.model_validate_json(json.dumps(tree))
     except ValidationError as error:
         faults = sorted({_fault(fault, tree, lines, origin, spec_class) for fault in error.errors()})
         raise ConfigError("\n".join(message for _, message in faults)) from error
+    for path in spec.sources_of_nothing() if isinstance(spec, SourcedSpec) else []:
+        raise ConfigError(f"{origin}:{lines['sources', path]}: sources names a path that is not in the file: {path}")
+    return spec
 
 
 def _fault(fault: Any, tree: Tree, lines: Lines, origin: str, spec_class: type[Spec]) -> tuple[int, str]:

@@ -6,10 +6,10 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from dcsim.artifact import Weights
 from dcsim.config import SourcedSpec, Spec, did_you_mean, load_spec, shipped
@@ -47,6 +47,14 @@ class NetworkSpec(SourcedSpec):
     layers: tuple[SyntheticLayer, ...] = ()
     published_test_error: Annotated[float, Field(ge=0, le=1)] | None = None
     published_ratio: Annotated[float, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.kind == "trained" and not (self.builder and self.dataset):
+            raise ValueError("a trained network needs a builder and a dataset")
+        if self.kind == "synthetic" and not self.layers:
+            raise ValueError("a synthetic network needs at least one of layers")
+        return self
 
     @field_validator("layers")
     @classmethod

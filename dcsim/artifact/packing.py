@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from dcsim.artifact.dcz import MAX_CODES, VARIANTS, CompressedModel, Variant
+from dcsim.artifact.dcz import MAX_CODES, MAX_DIMENSIONS, VARIANTS, CompressedModel, Variant
 from dcsim.artifact.tensor import Floats, StoredTensor
 from dcsim.codec import fixed_width, huffman, relative_index
 from dcsim.errors import ArtifactError
@@ -38,6 +38,8 @@ def pack(
     for name, values in weights.items():
         with np.errstate(over="ignore"):
             single = np.asarray(values, np.float32) + np.float32(0)
+        if single.ndim > MAX_DIMENSIONS:
+            raise ArtifactError(f"{name} has {single.ndim} dimensions, at most {MAX_DIMENSIONS} can be stored")
         if not np.isfinite(single).all():
             raise ArtifactError(f"{name} holds values that are not finite")
         tensors.append(_pack_tensor(name, single, variant, chosen.get(name, "auto")))
