@@ -42,6 +42,14 @@ def named(trace: Trace) -> list[str]:
     return [layer.kind for layer in trace.layers]
 
 
+def constant_convolution(n_in: int, *values: float) -> nn.Module:
+    """A 3 x 3 convolution that gives each output channel one value, whatever its input."""
+    model = nn.Conv2d(n_in, len(values), 3, padding=1)
+    model.weight.data.zero_()
+    model.bias.data = torch.tensor(values)
+    return model
+
+
 class Net(nn.Module):
     """A network whose forward is a function of itself and the input."""
 
@@ -151,9 +159,10 @@ def test_relu_rides_on_the_layer_before_and_its_zeros_are_counted_after_it(inpla
 
 
 def test_relu_after_a_reshape_still_rides_on_the_layer() -> None:
-    trace = traced(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.ReLU(), nn.Linear(32, 3)), noise(1, 1, 6, 6))
+    model = nn.Sequential(constant_convolution(1, -1.0, 1.0), nn.Flatten(), nn.ReLU(), nn.Linear(72, 3))
+    trace = traced(model, noise(1, 1, 6, 6))
     assert named(trace) == ["conv2d", "linear"]
-    assert trace.layers[0].n_outputs_nonzero == trace.layers[1].n_inputs_nonzero < 32
+    assert trace.layers[0].n_outputs_nonzero == trace.layers[1].n_inputs_nonzero == 36
 
 
 def test_relu_on_a_result_that_others_read_too_is_a_layer_of_its_own() -> None:
@@ -168,14 +177,15 @@ def residual(self: Net, x: torch.Tensor) -> torch.Tensor:
 
 
 def test_a_residual_addition_reads_both_its_producers() -> None:
-    model = Net(residual, a=nn.Conv2d(2, 2, 3, padding=1), b=nn.Conv2d(2, 2, 3, padding=1))
+    model = Net(residual, a=nn.Conv2d(2, 2, 3, padding=1), b=constant_convolution(2, -1000.0, 1.0))
     trace = traced(model, noise(1, 2, 4, 4))
     assert named(trace) == ["conv2d", "conv2d", "add"]
     assert [layer.producers for layer in trace.layers] == [(INPUT,), (0,), (1, 0)]
     a, b, add = trace.layers
     assert add.n_inputs == 64  # two maps of 2 x 4 x 4
-    assert add.n_inputs_nonzero == a.n_outputs_nonzero + b.n_outputs_nonzero
-    assert add.n_outputs_nonzero < 32  # its relu rides on it
+    assert b.n_outputs_nonzero == 32
+    assert add.n_inputs_nonzero == a.n_outputs_nonzero + 32
+    assert add.n_outputs_nonzero == 16  # its relu rides on it: one of two channels is negative throughout
 
 
 def test_batch_normalisation_rides_on_the_convolution_and_its_parameters_are_fetched_with_it() -> None:

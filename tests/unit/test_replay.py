@@ -101,6 +101,17 @@ def test_a_spilled_activation_is_written_before_the_next_layer_reads_it() -> Non
     assert result.service_ps == 2 * (512 + 16_384 + 512) * NS
 
 
+def test_a_spilled_activation_is_read_only_after_its_last_tile_is_written() -> None:
+    # 32 x 32 weights in four tiles, 16 rows: 2 KiB of activations. The input takes the 2 KiB beside the buffers, so a's
+    # output is spilled; b's then takes them. a: fetch 128, four tiles of 4096 ns, the last write of 512 bytes 64. Only
+    # then b: its weights pass in four chunks, each with the whole input, so a tile fetches 1 + 2 KiB, 384 ns.
+    trace = network(linear("a", 32, 32, m=16), linear("b", 32, 32, m=16, producers=(0,)))
+    result = simulate(trace, chip(FAST), fps=1000)
+    assert [layer.dram_read_bytes for layer in result.layers] == [4096, 4096 + 4 * 2048]
+    assert [layer.dram_write_bytes for layer in result.layers] == [2048, 0]
+    assert result.service_ps == (128 + 4 * 4096 + 64 + 384 + 4 * 4096) * NS
+
+
 def test_layers_without_a_common_producer_still_follow_one_another() -> None:
     # one array: 16 inputs x 2, and their addition, 32 inputs at one a cycle
     trace = network(linear("a", 16, 16), linear("b", 16, 16), elementwise("add", 32, 16, producers=(0, 1)))
@@ -185,10 +196,13 @@ def test_frames_that_come_too_fast_queue_without_bound() -> None:
 
 
 def test_a_batch_is_one_frame_of_several_inferences() -> None:
-    result = simulate(network(linear("fc", 32, 32, m=4), batch=4), chip(RESIDENT), fps=1000)
+    trace = network(linear("fc", 32, 32, m=4), batch=4)
+    result = simulate(trace, chip(RESIDENT | {"always_on_mw": 1.0}), fps=1000)
     assert result.period_ps == 4 * 10**9  # four inferences every 4 ms
     assert result.service_ps == 4 * 1024 * NS
     assert result.sustainable_fps == pytest.approx(4 / 4096e-9)
+    assert result.component_watts("always_on") == pytest.approx(1e-3)
+    assert result.average_power_watts == pytest.approx(result.energy_pj_per_frame / 1e12 / 4e-3)
 
 
 @pytest.mark.parametrize("fps", [0.0, -1.0, math.nan, math.inf, -math.inf])
