@@ -1,8 +1,9 @@
 """What stays in SRAM, what is spilled, how layers are tiled: decided before the replay, deterministically.
 
-Objective: fewest DRAM bytes per steady-state frame, by a greedy choice. Working buffers come first, then tensors by
-DRAM bytes saved per byte held over their lifetime; ties by layer order. Weights are resident per whole layer or not at
-all, in stored form. The sum of what is held never exceeds the capacity at any layer (checked here for every plan).
+Objective: fewest DRAM bytes per steady-state frame. Working buffers come first, then tensors by
+DRAM bytes saved per byte held over their lifetime; ties by layer order. That puts activations before weights, which are
+held at all times for one read a frame; of those, the set of layers is chosen that fills what is left best. Weights are
+resident per whole layer or not at all, in stored form.
 """
 
 from dataclasses import dataclass
@@ -11,9 +12,9 @@ from dcsim.errors import SimulationError
 from dcsim.soc import decoder, dram, pe_array, sram
 from dcsim.soc.spec import SocSpec
 from dcsim.traces.trace import INPUT, Layer, Trace, consumers
-from dcsim.units import bits_to_bytes, ceil_div, kib_to_bytes
+from dcsim.units import FP32_BITS, bits_to_bytes, ceil_div, kib_to_bytes
 
-DIRECT_ENCODINGS = frozenset({"fp32", "fp16", None})
+GRAIN_BYTES = 64
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class LayerPlan:
         n_input_passes: how often a spilled input is read from DRAM.
         n_input_bytes_spilled: bytes of its input that lie in DRAM.
         output_spilled: its output goes to DRAM.
+        chunk_bytes: SRAM left free that holds weights while a spilled input passes by.
     """
 
     index: int
@@ -40,6 +42,7 @@ class LayerPlan:
     n_input_passes: int
     n_input_bytes_spilled: int
     output_spilled: bool
+    chunk_bytes: int
     work: pe_array.ArrayWork
     decode: decoder.DecodeWork
     expanded_bits: int
@@ -84,19 +87,18 @@ class Placement:
 
 
 @dataclass(frozen=True)
-class _Tensor:
+class _Activation:
     """A candidate for SRAM: the DRAM bytes it saves and the layers during which it must be held."""
 
-    kind: str
     index: int
     held_bytes: int
     saved_bytes: int
     first: int
     last: int
 
-    def rank(self) -> tuple[float, int, str]:
+    def rank(self) -> tuple[float, int]:
         lifetime = self.last - self.first + 1
-        return (-self.saved_bytes / (self.held_bytes * lifetime), self.index, self.kind)
+        return (-self.saved_bytes / (self.held_bytes * lifetime), self.index)
 
 
 def place(trace: Trace, soc: SocSpec) -> Placement:
@@ -106,26 +108,32 @@ def place(trace: Trace, soc: SocSpec) -> Placement:
         SimulationError: the network does not fit into DRAM, or the working buffers not into SRAM.
     """
     capacity = sram.capacity_bytes(soc.sram)
-    tile_bytes = kib_to_bytes(soc.tiles.tile_kib)
-    decodes_any = any(layer.encoding not in DIRECT_ENCODINGS for layer in trace.layers)
-    buffer_bytes = soc.tiles.n_buffers * tile_bytes * (2 if decodes_any else 1)
-    if buffer_bytes > capacity:
-        raise SimulationError(
-            f"{soc.name}: the working buffers take {buffer_bytes} bytes, the SRAM has {capacity}; "
-            "lower tiles.tile_kib or tiles.n_buffers, or raise sram.capacity_kib"
-        )
+    buffer_bytes = _buffer_bytes(trace, soc, capacity)
     activation_bytes = _activation_bytes(trace, soc)
     held = [buffer_bytes] * len(trace.layers)
-    kept = _fill(_candidates(trace, activation_bytes), held, capacity)
-    in_sram = frozenset(index for kind, index in kept if kind == "activation")
-    resident = frozenset(index for kind, index in kept if kind == "weights")
+    in_sram = _keep_activations(_activations(trace, activation_bytes), held, capacity)
+    resident = _keep_weights([layer.stored_bytes for layer in trace.layers], capacity - max(held))
+    resident_bytes = sum(trace.layers[index].stored_bytes for index in resident)
+    held = [n_bytes + resident_bytes for n_bytes in held]
     plans = tuple(
         _plan_layer(index, layer, soc, index in resident, in_sram, activation_bytes, capacity - held[index])
         for index, layer in enumerate(trace.layers)
     )
     _require_dram(trace, soc, activation_bytes, in_sram)
-    resident_bytes = sum(plan.layer.stored_bytes for plan in plans if plan.weights_resident)
-    return Placement(plans, buffer_bytes, resident_bytes, max(held, default=buffer_bytes), in_sram)
+    peak_bytes = max(n_bytes + plan.chunk_bytes for n_bytes, plan in zip(held, plans, strict=True))
+    return Placement(plans, buffer_bytes, resident_bytes, peak_bytes, in_sram)
+
+
+def _buffer_bytes(trace: Trace, soc: SocSpec, capacity: int) -> int:
+    """Working buffers: tiles on their way from or to DRAM, and tiles of expanded weights."""
+    n_roles = 1 + any(_expands(layer, soc) for layer in trace.layers)
+    buffer_bytes = soc.tiles.n_buffers * kib_to_bytes(soc.tiles.tile_kib) * n_roles
+    if buffer_bytes > capacity:
+        raise SimulationError(
+            f"{soc.name}: the working buffers take {buffer_bytes} bytes, the SRAM has {capacity}; "
+            "lower tiles.tile_kib or tiles.n_buffers, or raise sram.capacity_kib"
+        )
+    return buffer_bytes
 
 
 def _activation_bytes(trace: Trace, soc: SocSpec) -> dict[int, int]:
@@ -133,33 +141,47 @@ def _activation_bytes(trace: Trace, soc: SocSpec) -> dict[int, int]:
     return {index: bits_to_bytes(count * soc.activation_bits) for index, count in elements.items()}
 
 
-def _candidates(trace: Trace, activation_bytes: dict[int, int]) -> list[_Tensor]:
-    last_layer = len(trace.layers) - 1
-    tensors = [
-        _Tensor("weights", index, layer.stored_bytes, layer.stored_bytes, 0, last_layer)
-        for index, layer in enumerate(trace.layers)
-        if layer.stored_bytes
-    ]
+def _activations(trace: Trace, activation_bytes: dict[int, int]) -> list[_Activation]:
+    candidates = []
     for producer, last in consumers(trace):
         size = activation_bytes[producer]
         if size:
             # The network's input is delivered by its producer, so it costs no write of ours.
-            n_reads = sum(producer in layer.producers for layer in trace.layers)
-            n_moves = n_reads + (producer != INPUT)
-            tensors.append(_Tensor("activation", producer, size, size * n_moves, max(producer, 0), max(last, 0)))
-    return sorted(tensors, key=_Tensor.rank)
+            n_moves = sum(producer in layer.producers for layer in trace.layers) + (producer != INPUT)
+            candidates.append(_Activation(producer, size, size * n_moves, max(producer, 0), max(last, 0)))
+    return sorted(candidates, key=_Activation.rank)
 
 
-def _fill(tensors: list[_Tensor], held: list[int], capacity: int) -> set[tuple[str, int]]:
-    """Keep each tensor in turn if it fits at every layer of its lifetime; `held` is updated in place."""
+def _keep_activations(candidates: list[_Activation], held: list[int], capacity: int) -> frozenset[int]:
+    """Keep each in turn if it fits at every layer of its lifetime; `held` is updated in place."""
     kept = set()
-    for tensor in tensors:
-        span = range(tensor.first, tensor.last + 1)
-        if all(held[step] + tensor.held_bytes <= capacity for step in span):
+    for candidate in candidates:
+        span = range(candidate.first, candidate.last + 1)
+        if all(held[step] + candidate.held_bytes <= capacity for step in span):
             for step in span:
-                held[step] += tensor.held_bytes
-            kept.add((tensor.kind, tensor.index))
-    return kept
+                held[step] += candidate.held_bytes
+            kept.add(candidate.index)
+    return frozenset(kept)
+
+
+def _keep_weights(sizes: list[int], free_bytes: int) -> frozenset[int]:
+    """The layers whose weights fill `free_bytes` best; of equal sums the one with the earlier layers.
+
+    Exact but for rounding sizes up to GRAIN_BYTES: bit n of a mask says that n grains can be filled by the layers from
+    there to the last.
+    """
+    grains = [ceil_div(size, GRAIN_BYTES) for size in sizes]
+    capacity = (1 << (free_bytes // GRAIN_BYTES + 1)) - 1
+    reachable = [1]
+    for size in reversed(grains):
+        reachable.append((reachable[-1] | reachable[-1] << size) & capacity)
+    left, kept = reachable.pop().bit_length() - 1, set()
+    for index, size in enumerate(grains):
+        rest = reachable.pop()
+        if 0 < size <= left and rest >> (left - size) & 1:
+            kept.add(index)
+            left -= size
+    return frozenset(kept)
 
 
 def _plan_layer(
@@ -171,36 +193,53 @@ def _plan_layer(
     activation_bytes: dict[int, int],
     free_bytes: int,
 ) -> LayerPlan:
-    decodes = layer.encoding not in DIRECT_ENCODINGS
-    skips = decodes and soc.array.skip_zeros == "weights"
+    decodes = _decodes(layer, soc)
+    skips = decodes and not _expands(layer, soc)
     dense_bits = layer.n_weights * soc.array.operand_bits
     operand_bytes = layer.stored_bytes if skips else bits_to_bytes(dense_bits)
     tile_bytes = kib_to_bytes(soc.tiles.tile_kib)
     spilled = sum(activation_bytes[p] for p in layer.producers if p not in in_sram)
+    output_bytes = activation_bytes[index]
+    output_spilled = index not in in_sram
     # Weights are held in chunks as large as the SRAM left free; a spilled input is read once per chunk.
     held_whole = resident and (skips or not decodes)
-    n_chunks = 1 if held_whole else ceil_div(operand_bytes, max(free_bytes, tile_bytes))
+    n_chunks = 1 if held_whole or not spilled else ceil_div(operand_bytes, max(free_bytes, tile_bytes))
+    n_input_passes = max(1, n_chunks)
+    fetched_bytes = layer.stored_bytes * (not resident) + n_input_passes * spilled
     return LayerPlan(
         index=index,
         layer=layer,
         weights_resident=resident,
         decodes=decodes,
         n_decode_passes=ceil_div(layer.m, soc.array.lanes_pixel) if skips else 1,
-        n_tiles=max(1, ceil_div(operand_bytes, tile_bytes)),
-        n_input_passes=max(1, n_chunks),
+        n_tiles=max(1, ceil_div(max(operand_bytes, fetched_bytes, output_bytes * output_spilled), tile_bytes)),
+        n_input_passes=n_input_passes,
         n_input_bytes_spilled=spilled,
-        output_spilled=index not in in_sram,
+        output_spilled=output_spilled,
+        chunk_bytes=min(free_bytes, operand_bytes) if spilled and not held_whole else 0,
         work=_array_work(layer, soc, skips),
         decode=_decode_work(layer) if decodes else decoder.DecodeWork((), 0, 0, 0),
         expanded_bits=dense_bits if decodes and not skips else 0,
-        output_bytes=activation_bytes[index],
+        output_bytes=output_bytes,
     )
+
+
+def _decodes(layer: Layer, soc: SocSpec) -> bool:
+    """Whether stored weights pass the decoder: all but those that lie there in the array's own format."""
+    return layer.encoding is not None and not (layer.encoding == "fp32" and soc.array.operand_bits == FP32_BITS)
+
+
+def _expands(layer: Layer, soc: SocSpec) -> bool:
+    """Whether the decoder writes dense operands into a working buffer, because the array cannot take stored entries."""
+    has_gaps = any(block.stream == "gaps" for block in layer.blocks)
+    return _decodes(layer, soc) and not (has_gaps and soc.array.skip_zeros == "weights")
 
 
 def _array_work(layer: Layer, soc: SocSpec, skips: bool) -> pe_array.ArrayWork:
     if skips:
+        n_entries = layer.streams()["gaps"][0]
         return pe_array.sparse_gemm_work(
-            soc.array, layer.n_groups, layer.m, layer.k, layer.n, layer.n_weights_nonzero, soc.activation_bits
+            soc.array, layer.n_groups, layer.m, layer.k, n_entries, layer.n_weights_nonzero, soc.activation_bits
         )
     if layer.has_gemm:
         return pe_array.gemm_work(soc.array, layer.n_groups, layer.m, layer.n, layer.k, soc.activation_bits)

@@ -5,15 +5,15 @@ channel and the SRAM port serve one request at a time, and a layer starts when t
 Frames arrive at the target rate and are served one at a time; weights that are resident stay in SRAM between them.
 """
 
-from collections import defaultdict
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import simpy
 
 from dcsim.errors import SimulationError
 from dcsim.simulation.energy import frame_ledger
+from dcsim.simulation.frame import Frame, Meter
 from dcsim.simulation.placement import LayerPlan, Placement, place
 from dcsim.simulation.result import LayerUse, ResourceUse, RunResult
 from dcsim.simulation.tiles import TileCosts, Transfer, tile_costs
@@ -23,6 +23,7 @@ from dcsim.soc.spec import SocSpec, load_soc
 from dcsim.traces.trace import INPUT, Trace
 from dcsim.units import cycles_to_ps, ps_to_s, s_to_ps
 
+LEAST_FPS = 1e-6
 N_FRAMES = 4  # cold, then until two in a row agree; the schedule is periodic from the second on
 Events = Generator[simpy.Event, Any, None]
 
@@ -47,51 +48,21 @@ def simulate(trace: Trace, soc: SocSpec | str, fps: float) -> RunResult:
 
 
 def require_fps(fps: float) -> None:
-    """Refuse a frame rate that is not a positive number. Raises SimulationError."""
-    if not 0 < fps < float("inf"):
-        raise SimulationError(f"fps must be a positive number, found {fps:g}")
-
-
-@dataclass
-class _Meter:
-    """Time account of one resource within a frame [ps]."""
-
-    busy_ps: int = 0
-    stall_ps: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-
-    @property
-    def used_ps(self) -> int:
-        return self.busy_ps + sum(self.stall_ps.values())
-
-
-@dataclass
-class _Frame:
-    """What one frame did."""
-
-    start_ps: int
-    end_ps: int = 0
-    counts: dict[tuple[int, str, str], int] = field(default_factory=lambda: defaultdict(int))
-    meters: dict[str, _Meter] = field(
-        default_factory=lambda: {name: _Meter() for name in ("dram", "sram", "decoder", "array")}
-    )
-    dram_window_ps: tuple[int, int] | None = None
-    compute_start_ps: dict[int, int] = field(default_factory=dict)
-    compute_end_ps: dict[int, int] = field(default_factory=dict)
-
-    @property
-    def service_ps(self) -> int:
-        return self.end_ps - self.start_ps
+    """Refuse a frame rate that is not a positive number, or less than a frame a fortnight. Raises SimulationError."""
+    if not LEAST_FPS <= fps < float("inf"):
+        raise SimulationError(f"fps must be a positive number of at least {LEAST_FPS:g}, found {fps:g}")
 
 
 @dataclass
 class _Tile:
-    """A tile on its way through the stages, and the buffer slot it holds."""
+    """A tile on its way through the stages, and the buffer slots it holds."""
 
     plan: LayerPlan
     costs: TileCosts
     first: bool
     last: bool
     slot: simpy.Container | None = None
+    expand_slot: simpy.Container | None = None
 
 
 class _Replay:
@@ -99,7 +70,7 @@ class _Replay:
         self.placement, self.soc, self.period_ps = placement, soc, period_ps
         self.sram_cost = sram.cost(soc.sram, soc.clock_hz)
         self.tiles = [(plan, tile_costs(plan, soc)) for plan in placement.layers]
-        self.frames: list[_Frame] = []
+        self.frames: list[Frame] = []
         self.env = simpy.Environment()
         self.port = simpy.Resource(self.env)
         self.channel = simpy.Resource(self.env)
@@ -119,11 +90,11 @@ class _Replay:
             arrival_ps = number * self.period_ps
             if self.now_ps < arrival_ps:
                 yield self.env.timeout(arrival_ps - self.now_ps)
-            yield from self._frame(_Frame(self.now_ps))
+            yield from self._frame(Frame(self.now_ps))
             if number > 1 and self.frames[-1].service_ps == self.frames[-2].service_ps:
                 return
 
-    def _frame(self, frame: _Frame) -> Events:
+    def _frame(self, frame: Frame) -> Events:
         env, n_buffers = self.env, self.soc.tiles.n_buffers
         self.frame = frame
         self.cold = not self.frames
@@ -154,9 +125,10 @@ class _Replay:
                     yield from self._wait_inputs(plan)
                 if plan.weights_resident and self.cold:
                     yield from self._dram_read(plan, cost.load)
-                if cost.fetch.n_bytes:
+                if cost.fetch.n_bytes or cost.write.dram.n_bytes:
                     tile.slot = self.fetch_slots
                     yield self.fetch_slots.get(1)
+                if cost.fetch.n_bytes:
                     yield from self._dram_read(plan, cost.fetch)
                 yield self.fetched.put(tile)
 
@@ -175,8 +147,9 @@ class _Replay:
                 self._count_sram(tile.plan, cost.n_sram_reads, cost.n_sram_writes)
                 for event, count in cost.events.items():
                     self.frame.counts[tile.plan.index, "decoder", event] += count
-                yield from self._release(tile)
-                tile.slot = self.expand_slots
+                if not tile.plan.output_spilled:
+                    yield from self._release(tile)
+                tile.expand_slot = self.expand_slots
             yield self.decoded.put(tile)
 
     def _compute(self) -> Events:
@@ -200,7 +173,10 @@ class _Replay:
             for event, count in cost.events.items():
                 self.frame.counts[tile.plan.index, "array", event] += count
             self.frame.compute_end_ps[tile.plan.index] = self.now_ps
-            yield from self._release(tile)
+            if tile.expand_slot is not None:
+                yield tile.expand_slot.put(1)
+            if not tile.plan.output_spilled:  # outputs on their way to DRAM are staged where the tile lay
+                yield from self._release(tile)
             yield self.computed.put(tile)
 
     def _write(self) -> Events:
@@ -211,6 +187,7 @@ class _Replay:
             self._count_sram(tile.plan, 0, cost.n_sram_writes)
             if cost.dram.n_bytes:
                 yield from self._dram_write(tile.plan, cost.dram)
+            yield from self._release(tile)
             yield self.output_slots.put(1)
             if tile.last:
                 self.done[tile.plan.index].succeed()
@@ -229,7 +206,7 @@ class _Replay:
             yield tile.slot.put(1)
             tile.slot = None
 
-    def _work(self, meter: _Meter, n_cycles: int, n_port_accesses: int) -> Events:
+    def _work(self, meter: Meter, n_cycles: int, n_port_accesses: int) -> Events:
         """An engine works `n_cycles` while its operands pass the SRAM port; the slower of the two decides."""
         start_ps = self.now_ps
         engine_ps = cycles_to_ps(n_cycles, self.soc.clock_hz)
@@ -278,7 +255,7 @@ class _Replay:
             self.frame.dram_window_ps = (first_ps, now_ps)
             self.channel_free_ps, self.channel_wrote = now_ps, wrote
 
-    def _stalled(self, meter: _Meter, cause: str, since_ps: int) -> None:
+    def _stalled(self, meter: Meter, cause: str, since_ps: int) -> None:
         meter.stall_ps[cause] += self.now_ps - since_ps
 
     def _count_sram(self, plan: LayerPlan, n_reads: int, n_writes: int) -> None:
@@ -321,7 +298,7 @@ def _result(trace: Trace, soc: SocSpec, fps: float, placement: Placement, replay
     )
 
 
-def _layer_use(plan: LayerPlan, frame: _Frame) -> LayerUse:
+def _layer_use(plan: LayerPlan, frame: Frame) -> LayerUse:
     return LayerUse(
         layer=plan.layer.name,
         start_s=ps_to_s(frame.compute_start_ps[plan.index] - frame.start_ps),
@@ -333,7 +310,7 @@ def _layer_use(plan: LayerPlan, frame: _Frame) -> LayerUse:
     )
 
 
-def _ledger(soc: SocSpec, placement: Placement, frame: _Frame, period_ps: int) -> tuple[LedgerRow, ...]:
+def _ledger(soc: SocSpec, placement: Placement, frame: Frame, period_ps: int) -> tuple[LedgerRow, ...]:
     first_ps, last_ps = frame.dram_window_ps or (0, 0)
     channel = frame.meters["dram"]
     return frame_ledger(

@@ -41,20 +41,21 @@ def gemm_work(array: SimdArray, n_groups: int, m: int, n: int, k: int, activatio
 
 
 def sparse_gemm_work(
-    array: SimdArray, n_groups: int, m: int, k: int, n: int, n_weights_nonzero: int, activation_bits: int
+    array: SimdArray, n_groups: int, m: int, k: int, n_entries: int, n_weights_nonzero: int, activation_bits: int
 ) -> ArrayWork:
-    """A GEMM that is given only the nonzero weights, column by column, each activation broadcast to the output lanes.
+    """A GEMM that is given stored entries, column by column, each activation broadcast to all output channels.
 
+    An entry takes a lane a cycle, a filler zero too, but only nonzeros are multiplied (EIE, Han et al., ISCA 2016).
     Weights do not pass the SRAM port again here: they come from the decoder, once per fold of output pixels. Lanes are
     assumed to be loaded evenly.
     """
     pixel_folds = ceil_div(m, array.lanes_pixel)
     return ArrayWork(
-        n_cycles=ceil_div(n_weights_nonzero, array.lanes_out) * pixel_folds,
+        n_cycles=ceil_div(n_entries, array.lanes_out) * pixel_folds,
         n_macs=n_weights_nonzero * m,
         n_alu_ops=0,
         weight_read_bits=0,
-        activation_read_bits=n_groups * m * k * ceil_div(n, array.lanes_out) * activation_bits,
+        activation_read_bits=n_groups * m * k * activation_bits,
     )
 
 

@@ -93,23 +93,23 @@ def test_weights_of_the_next_layer_are_fetched_while_this_one_computes() -> None
 
 
 def test_a_spilled_activation_is_written_before_the_next_layer_reads_it() -> None:
-    # a and b have 16 x 16 weights, resident, and 64 rows of activations, 4096 bytes each, all in DRAM; one tile each.
-    # At 8e9 bytes per s: read 512, compute 64 x 16 x 16 = 16384, write 512, then the same for b.
+    # a and b have 16 x 16 weights, resident, and 64 rows of activations, 4096 bytes each, all in DRAM: four tiles each.
+    # At 8e9 bytes per s: read the first tile 128, compute 64 x 16 x 16 = 16384, write the last 128, then the same for b.
     trace = network(linear("a", 16, 16, m=64), linear("b", 16, 16, m=64, producers=(0,)))
     result = simulate(trace, chip(FAST), fps=1000)
     assert result.dram_bytes_per_frame == 4 * 4096
-    assert result.service_ps == 2 * (512 + 16_384 + 512) * NS
+    assert result.service_ps == 2 * (128 + 16_384 + 128) * NS
 
 
 def test_a_spilled_activation_is_read_only_after_its_last_tile_is_written() -> None:
     # 32 x 32 weights in four tiles, 16 rows: 2 KiB of activations. The input takes the 2 KiB beside the buffers, so a's
     # output is spilled; b's then takes them. a: fetch 128, four tiles of 4096 ns, the last write of 512 bytes 64. Only
-    # then b: its weights pass in four chunks, each with the whole input, so a tile fetches 1 + 2 KiB, 384 ns.
+    # then b: its weights pass in four chunks, each with the whole input, 12 KiB in all, so twelve tiles of 128 ns.
     trace = network(linear("a", 32, 32, m=16), linear("b", 32, 32, m=16, producers=(0,)))
     result = simulate(trace, chip(FAST), fps=1000)
     assert [layer.dram_read_bytes for layer in result.layers] == [4096, 4096 + 4 * 2048]
     assert [layer.dram_write_bytes for layer in result.layers] == [2048, 0]
-    assert result.service_ps == (128 + 4 * 4096 + 64 + 384 + 4 * 4096) * NS
+    assert result.service_ps == (128 + 4 * 4096 + 64 + 128 + 4 * 4096) * NS
 
 
 def test_layers_without_a_common_producer_still_follow_one_another() -> None:
@@ -144,12 +144,12 @@ def test_a_channel_that_slept_wakes_opens_a_row_and_then_streams() -> None:
 
 
 def test_reading_what_was_just_written_turns_the_channel_around() -> None:
-    # Two layers whose activations of 4096 bytes are spilled: 128 bursts, 512 cycles, 670067 ps with refresh. After a
-    # pause of the channel a row is opened again: 31 cycles, 38750 ps. b reads as soon as a is written: no pause, but
-    # CL + 2 + tWTR = 20 cycles more, 532 x 156 / 149 x 1250 = 696242 ps.
+    # Two layers whose activations of 4096 bytes are spilled, in tiles of 1 KiB: 32 bursts, 128 cycles, 167517 ps with
+    # refresh. After a pause of the channel a row is opened again: 31 cycles, 38750 ps. b reads as soon as the last tile
+    # of a is written: no pause, but CL + 2 + tWTR = 20 cycles more, 148 x 156 / 149 x 1250 = 193691 ps.
     trace = network(linear("a", 16, 16, m=64), linear("b", 16, 16, m=64, producers=(0,)))
     result = simulate(trace, chip(LPDDR3), fps=1000)
-    read_a, write_a, read_b, write_b = 258_750 + 670_067, 38_750 + 670_067, 696_242, 38_750 + 670_067
+    read_a, write_a, read_b, write_b = 258_750 + 167_517, 38_750 + 167_517, 193_691, 38_750 + 167_517
     assert result.service_ps == read_a + write_a + read_b + write_b + 2 * 16_384 * NS
 
 
@@ -297,7 +297,7 @@ def test_layers_say_where_their_data_lay() -> None:
         "layer": "a",
         "start_s": 0,
         "end_s": 0,
-        "n_tiles": 1,
+        "n_tiles": 4,
         "weights_resident": True,
         "dram_read_bytes": 4096,
         "dram_write_bytes": 4096,
