@@ -85,7 +85,7 @@ def run(
     from dcsim.simulation.replay import require_fps
     from dcsim.soc.spec import load_soc
 
-    _require_outputs(json, plot)
+    _require_outputs(json=json, plot=plot)
     require_fps(fps)
     chip, limits = load_soc(soc), load_budget(budget) if budget else None
     with listening() as listener:
@@ -153,7 +153,9 @@ def train(
 def trace(
     network: NetworkArgument,
     output: Annotated[Path, typer.Option("-o", "--output", help="Parquet file to write.")],
-    variant: Annotated[VariantName, typer.Option("--variant", help="Storage variant to trace.")] = VariantName.huffman,
+    variant: Annotated[
+        VariantName | None, typer.Option("--variant", help="Storage variant to trace; huffman, or that of the file.")
+    ] = None,
     file: Annotated[Path | None, typer.Option("--file", help="Trace this .dcz file instead.")] = None,
     recipe: RecipeOption = None,
     weights: WeightsOption = None,
@@ -168,7 +170,7 @@ def trace(
     with listening() as listener:
         found = trace_network(
             network,
-            variant.value,
+            variant.value if variant else None,
             recipe=recipe,
             file=file,
             weights=weights,
@@ -197,7 +199,7 @@ def simulate(
     from dcsim.run import judge
     from dcsim.traces.trace import Trace
 
-    _require_outputs(json, plot, ledger)
+    _require_outputs(ledger, json=json, plot=plot)
     report = judge([Trace.load(trace)], soc, fps, None)
     if ledger:
         from dcsim.report.document import write_ledger
@@ -223,7 +225,7 @@ def check(
     from dcsim.run import judge
     from dcsim.traces.trace import Trace
 
-    _require_outputs(json)
+    _require_outputs(json=json)
     report = judge([Trace.load(path) for path in traces], soc, fps, budget, gate.value if gate else None)
     if str(json) != "-":
         for result, verdict in zip(report.results, report.verdicts, strict=True):
@@ -243,7 +245,7 @@ def inspect(
     from dcsim.report.tables import inspect_table
     from dcsim.report.terminal import console
 
-    _require_outputs(json)
+    _require_outputs(json=json)
     content = inspection(CompressedModel.load(file))
     if json:
         _write_json(content, json)
@@ -327,14 +329,16 @@ def _write_json(content: object, path: Path) -> None:
         write_bytes(path, to_json(content).encode())
 
 
-def _require_outputs(*paths: Path | None) -> None:
+def _require_outputs(*paths: Path | None, json: Path | None = None, plot: Path | None = None) -> None:
+    """Refuse outputs that cannot be written before any work is done. Only JSON may go to stdout, as `-`."""
     from dcsim.errors import OutputError
     from dcsim.files import require_writable
     from dcsim.report import PLOT_FORMATS
 
-    for path in paths:
-        if path and str(path) != "-":
+    for path in (*paths, plot, None if str(json) == "-" else json):
+        if path:
             require_writable(path)
-    plot = paths[1] if len(paths) > 1 else None
+        if str(path) == "-":
+            raise OutputError("only --json can go to stdout; name a file")
     if plot and plot.suffix not in PLOT_FORMATS:
         raise OutputError(f"cannot draw {plot}: the name must end in {', '.join(PLOT_FORMATS)}")

@@ -19,6 +19,7 @@ from dcsim.files import is_file
 
 Tree = Any
 Lines = dict[tuple[str | int, ...], int]
+Fault = tuple[int, str]  # line and message
 
 
 class Spec(BaseModel):
@@ -36,11 +37,6 @@ class SourcedSpec(Spec):
     name: str = Field(min_length=1)
     description: str = ""
     sources: dict[str, Annotated[str, Field(min_length=1)]] = {}
-
-    def sources_of_nothing(self) -> list[str]:
-        """Paths in `sources` that are not in the description."""
-        leaves = self.leaves()
-        return [path for path in self.sources if not any(covers(path, leaf) for leaf in leaves)]
 
     def leaves(self) -> dict[str, Any]:
         """Every scalar of the description by dotted path, without the sources themselves."""
@@ -99,22 +95,25 @@ def _construct_int(loader: Any, node: Any) -> int:
 _StrictLoader.add_constructor("tag:yaml.org,2002:int", _construct_int)
 
 
-def parse_yaml(text: str, origin: str) -> tuple[Tree, Lines]:
-    """Parse one YAML document into plain values and the line of every path.
+def parse_yaml(text: str, origin: str) -> tuple[Tree, Lines, list[Fault]]:
+    """Parse one YAML document into plain values, the line of every path, and what is wrong with it.
 
     Args:
         text: the document.
         origin: file name for messages.
 
+    Returns:
+        Faults are duplicate keys, of which the first counts, keys that are not words, and values that are not plain.
+
     Raises:
-        ConfigError: syntax errors, duplicate keys, keys that are not words, all with file and line.
+        ConfigError: a syntax error, with file and line.
     """
     try:
         loader = _StrictLoader(text)
         try:
             node = loader.get_single_node()
             lines: Lines = {}
-            problems: list[str] = []
+            problems: list[Fault] = []
             tree = None if node is None else _construct(loader, node, (), lines, problems, origin)
         finally:
             loader.dispose()
@@ -124,13 +123,11 @@ def parse_yaml(text: str, origin: str) -> tuple[Tree, Lines]:
         raise ConfigError(f"{where}: not valid YAML: {error.problem or error.context}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{origin}: not valid YAML: {error}") from error
-    if problems:
-        raise ConfigError("\n".join(problems))
-    return tree, lines
+    return tree, lines, problems
 
 
 def _construct(
-    loader: Any, node: Any, path: tuple[str | int, ...], lines: Lines, problems: list[str], origin: str
+    loader: Any, node: Any, path: tuple[str | int, ...], lines: Lines, problems: list[Fault], origin: str
 ) -> Tree:
     line = node.start_mark.line + 1
     lines[path] = line
@@ -141,11 +138,11 @@ def _construct(
             key_line = key_node.start_mark.line + 1
             key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
             if key is None:
-                problems.append(f"{origin}:{key_line}: {dotted(path)}: a key must be a word")
+                problems.append((key_line, f"{origin}:{key_line}: {dotted(path)}: a key must be a word"))
                 continue
             if key in result:
                 where = f"{origin}:{key_line}: {dotted((*path, key))}"
-                problems.append(f"{where}: the key stands twice, first on line {first_line[key]}")
+                problems.append((key_line, f"{where}: the key stands twice, first on line {first_line[key]}"))
                 continue
             first_line[key] = key_line
             result[key] = _construct(loader, value_node, (*path, key), lines, problems, origin)
@@ -161,7 +158,7 @@ def _construct(
         value = NotImplemented
     if isinstance(value, str | int | float | bool | None):
         return value
-    problems.append(f"{origin}:{line}: {dotted(path)}: expected a number or a word, found {node.value!r}")
+    problems.append((line, f"{origin}:{line}: {dotted(path)}: expected a number or a word, found {node.value!r}"))
     return None
 
 
@@ -186,21 +183,38 @@ def load_spec(spec_class: type[S], path: Path) -> S:
 
 def parse_spec(spec_class: type[S], text: str, origin: str) -> S:
     """`load_spec` of a text that is already read; `origin` names it in messages."""
-    tree, lines = parse_yaml(text, origin)
+    tree, lines, faults = parse_yaml(text, origin)
     if not isinstance(tree, dict):
         raise ConfigError(f"{origin}:1: expected a mapping of keys, found {describe(tree)}")
+    if issubclass(spec_class, SourcedSpec):
+        faults += _source_faults(tree, lines, origin)
     try:
         # JSON mode is strict about numbers and text, yet takes a list for a tuple.
         spec = spec_class.model_validate_json(json.dumps(tree))
     except ValidationError as error:
-        faults = sorted({_fault(fault, tree, lines, origin, spec_class) for fault in error.errors()})
-        raise ConfigError("\n".join(message for _, message in faults)) from error
-    for path in spec.sources_of_nothing() if isinstance(spec, SourcedSpec) else []:
-        raise ConfigError(f"{origin}:{lines['sources', path]}: sources names a path that is not in the file: {path}")
+        found = [_fault(fault, tree, lines, origin, spec_class) for fault in error.errors()]
+        missing = [dotted(fault["loc"]) for fault in error.errors() if fault["type"] == "missing"]
+        faults = [fault for fault in faults if not any(f": sources.{path}" in fault[1] for path in missing)]
+        named = {message.split(": ")[1] for _, message in faults}
+        faults += [fault for fault in found if fault[1].split(": ")[1] not in named]  # one fault a path
+    if faults:
+        raise ConfigError("\n".join(message for _, message in sorted(set(faults))))
     return spec
 
 
-def _fault(fault: Any, tree: Tree, lines: Lines, origin: str, spec_class: type[Spec]) -> tuple[int, str]:
+def _source_faults(tree: Tree, lines: Lines, origin: str) -> list[Fault]:
+    """Entries of `sources` that name nothing in the file."""
+    sources = tree.get("sources")
+    leaves = [path for path, _ in walk_leaves({key: tree[key] for key in tree if key != "sources"}, "")]
+    faults = []
+    for path in sources if isinstance(sources, dict) else ():
+        if not any(covers(path, leaf) for leaf in leaves):
+            line = lines["sources", path]
+            faults.append((line, f"{origin}:{line}: sources.{path}: there is no such path in the file"))
+    return faults
+
+
+def _fault(fault: Any, tree: Tree, lines: Lines, origin: str, spec_class: type[Spec]) -> Fault:
     path = _path_in_file(fault["loc"], tree, names_a_key=fault["type"] in ("missing", "extra_forbidden"))
     kind, context = fault["type"], fault.get("ctx", {})
     if kind == "missing":

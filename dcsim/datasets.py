@@ -81,10 +81,17 @@ class Dataset:
     def __post_init__(self) -> None:
         for split in ("train", "test"):
             inputs, labels = getattr(self, f"{split}_inputs"), getattr(self, f"{split}_labels")
+            for part, array, kind in (("inputs", inputs, np.float32), ("labels", labels, np.int64)):
+                if not isinstance(array, np.ndarray) or array.dtype != kind:
+                    found = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+                    wanted = f"a numpy array of {np.dtype(kind)}"
+                    raise DatasetError(f"data set {self.name}: {split}_{part} must be {wanted}, found {found}")
             if len(inputs) == 0:
                 raise DatasetError(f"data set {self.name}: its {split} part is empty")
             if len(inputs) != len(labels):
                 raise DatasetError(f"data set {self.name}: {len(inputs)} {split} inputs, but {len(labels)} labels")
+            if labels.ndim != 1 or labels.min() < 0:
+                raise DatasetError(f"data set {self.name}: {split}_labels must be class numbers from 0, one an example")
 
 
 def load_mnist(say: Say = lambda message: None) -> Dataset:

@@ -5,19 +5,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dcsim.artifact import CompressedModel, Variant
+from dcsim.artifact import VARIANTS, CompressedModel, Variant, repack
 from dcsim.compression.recipe import Recipe
 from dcsim.compression.store import STAGES_FILE, Stage, cache_key, cache_path, read_stages, shipped_path
-from dcsim.config import load_spec
+from dcsim.config import did_you_mean, load_spec
 from dcsim.datasets import Dataset, load_mnist, mnist_checksum
 from dcsim.errors import ConfigError, NetworkError, TraceError
-from dcsim.files import is_file
+from dcsim.files import is_file, require_writable, sha256
 from dcsim.traces.synthetic import synthesize
 from dcsim.traces.trace import Trace
 from dcsim.zoo import Network, call, dense_weights, find_network, require_torch
 
 if TYPE_CHECKING:
     import pandas as pd
+    import torch
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,8 @@ def compress(
     network: str,
     recipe: str | None = None,
     *,
-    folder: Path | None = None,
-    weights: Path | None = None,
+    folder: Path | str | None = None,
+    weights: Path | str | None = None,
     dataset: str = "",
     fresh: bool = False,
     listener: Listener = SILENT,
@@ -90,31 +91,54 @@ def compress(
     if found.synthetic:
         raise NetworkError(f"{network} is given by numbers only, it has no weights to compress; use dcsim run or trace")
     plan = load_recipe(found, recipe)
-    dense = dense_weights(found, weights)
-    data_fingerprint = mnist_checksum() if found.dataset == "mnist" else load_dataset(found, listener).fingerprint
-    if dense is not None:
-        key = cache_key(plan, dense, data_fingerprint)
+    folder = Path(folder) if folder else None
+    dense = dense_weights(found, Path(weights) if weights else None)
+    if found.folder and dense and found.dataset == "mnist":  # known without torch and without data
+        key = cache_key(plan, dense, mnist_checksum(), found.builder)
         finished = _finished(found, plan, key, folder, fresh)
         if finished:
             return finished
     require_torch("compressing a network")
     from dcsim.compression import pipeline
 
-    model = found.build()
+    model, data = found.build(), load_dataset(found, listener)
     if dense is not None:
         pipeline.load_weights(model, dense)
-    key = cache_key(plan, pipeline.state_weights(model), data_fingerprint)
+    key = cache_key(plan, pipeline.state_weights(model), data.fingerprint, _architecture(found, model, data))
     finished = _finished(found, plan, key, folder, fresh)
     if finished:
         return finished
     target = folder or cache_path(network, key)
-    (target / STAGES_FILE).unlink(missing_ok=True)
-    data = load_dataset(found, listener)
+    _clear(target)
     listener.say(f"compressing {network} by recipe {plan.name}")
     stages = pipeline.compress(
-        model, plan, data, target, network=network, on_progress=listener.progress, on_stage=listener.stage
+        model, plan, data, target, network=network, key=key, on_progress=listener.progress, on_stage=listener.stage
     )
     return Compression(network, plan.name, target, stages, reused=False)
+
+
+def _architecture(network: Network, model: "torch.nn.Module", data: Dataset) -> str:
+    """What the network computes: the builder's name for one of models/, the exported operators for one's own.
+
+    Exporting and tracing once also refuses, before any training, what could not be traced after it.
+    """
+    if network.folder:
+        return network.builder
+    from dcsim.artifact import pack
+    from dcsim.compression.pipeline import state_weights
+    from dcsim.traces import capture
+
+    example = data.test_inputs[:1]
+    program = capture.export(model, example)
+    capture.capture(model, program, pack(network.name, "dense", state_weights(model)), example, None)
+    return sha256(program.graph_module.code.encode())
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an earlier compression left: from here on the folder is unfinished. Raises OutputError."""
+    require_writable(folder / STAGES_FILE)
+    for path in (folder / STAGES_FILE, *folder.glob("*.parquet")):
+        path.unlink(missing_ok=True)
 
 
 def _finished(found: Network, recipe: Recipe, key: str, folder: Path | None, fresh: bool) -> Compression | None:
@@ -152,10 +176,16 @@ def load_dataset(network: Network, listener: Listener = SILENT) -> Dataset:
     return data
 
 
-def synthetic_traces(network: Network, variants: Sequence[Variant]) -> tuple[Trace, ...]:
-    """Traces of a network given by numbers."""
+def synthetic_traces(network: Network, variants: Sequence[Variant], batch: int = 1) -> tuple[Trace, ...]:
+    """Traces of a network given by numbers. Raises ConfigError for a batch below 1."""
     assert network.spec is not None
-    return tuple(synthesize(network.spec, variant) for variant in variants)
+    _require_batch(batch, batch)
+    return tuple(synthesize(network.spec, variant, batch) for variant in variants)
+
+
+def _require_batch(batch: int, n_examples: int) -> None:
+    if not 1 <= batch <= n_examples:
+        raise ConfigError(f"batch {batch} is not possible: expected 1 to {n_examples}, the examples of the test set")
 
 
 def trace_variants(
@@ -174,6 +204,7 @@ def trace_variants(
         from dcsim.traces import capture
 
         model, data = network.build(), load_dataset(network, listener)
+        _require_batch(batch, len(data.test_inputs))
         inputs = data.test_inputs[:batch]
         listener.say(f"tracing {', '.join(missing)} on {len(inputs)} example{'s' if len(inputs) > 1 else ''}")
         program = capture.export(model, inputs)
@@ -199,10 +230,10 @@ def _kept_trace(folder: Path, stage: Stage, batch: int) -> Trace | None:
 
 def trace(
     network: str,
-    variant: Variant = "huffman",
+    variant: Variant | None = None,
     *,
     recipe: str | None = None,
-    file: Path | None = None,
+    file: Path | str | None = None,
     weights: Path | None = None,
     dataset: str = "",
     batch: int = 1,
@@ -212,30 +243,36 @@ def trace(
 
     Args:
         network, recipe, weights, dataset, batch: see `run` and `compress`.
+        variant: `huffman` by default; with a file, that of the file, or the one as which its weights are packed again.
         file: a `.dcz` file to trace instead of the one `compress` leaves; its test error is measured anew.
 
     Raises:
         DcsimError: bad input of any kind.
     """
+    if variant not in (None, *VARIANTS):
+        raise ConfigError(f"no variant named {variant!r}{did_you_mean(str(variant), list(VARIANTS))}")
     found = find_network(network, dataset)
     if found.synthetic:
         if file:
             raise NetworkError(f"{network} is given by numbers only, so no file belongs to it; name a variant instead")
-        return synthetic_traces(found, [variant])[0]
+        return synthetic_traces(found, [variant or "huffman"], batch)[0]
     if file:
-        return _trace_file(found, file, batch, listener)
+        return _trace_file(found, Path(file), variant, batch, listener)
     compression = compress(network, recipe, weights=weights, dataset=dataset, listener=listener)
-    return trace_variants(found, compression, [variant], batch, listener)[0]
+    return trace_variants(found, compression, [variant or "huffman"], batch, listener)[0]
 
 
-def _trace_file(network: Network, file: Path, batch: int, listener: Listener) -> Trace:
+def _trace_file(network: Network, file: Path, variant: Variant | None, batch: int, listener: Listener) -> Trace:
     stored = CompressedModel.load(file)
+    if variant and variant != stored.variant:
+        stored = repack(stored, variant)
     require_torch("tracing a network")
     from dcsim.compression import pipeline
     from dcsim.compression.training import error_rate
     from dcsim.traces import capture
 
     model, data = network.build(), load_dataset(network, listener)
+    _require_batch(batch, len(data.test_inputs))
     pipeline.load_weights(model, stored.decode())
     test_error = error_rate(model, data)
     inputs = data.test_inputs[:batch]

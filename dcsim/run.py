@@ -95,7 +95,9 @@ def run(
     budget = load_budget(budget) if isinstance(budget, str) else budget
     found = find_network(network, dataset)
     if found.synthetic:
-        traces = synthetic_traces(found, chosen)
+        if recipe or weights or dataset:
+            raise ConfigError(f"{network} is given by numbers only: a recipe, weights or data have no place in its run")
+        traces = synthetic_traces(found, chosen, batch)
     else:
         compression = compress(network, recipe, weights=weights, dataset=dataset, fresh=fresh, listener=listener)
         traces = trace_variants(found, compression, chosen, batch, listener)
@@ -107,6 +109,10 @@ def judge(
 ) -> RunReport:
     """Replay traces of one network on one chip and hold each against the budget. Raises DcsimError."""
     budget = load_budget(budget) if isinstance(budget, str) else budget
+    names = {trace.network for trace in traces}
+    if len(names) != 1 or len({trace.variant for trace in traces}) != len(traces):
+        listed = ", ".join(f"{trace.network} {trace.variant}" for trace in traces)
+        raise ConfigError(f"expected traces of one network, one for each variant; found {listed}")
     results = tuple(simulate(trace, soc, fps) for trace in traces)
     verdicts = tuple(check(result, budget) if budget else None for result in results)
     gate = gate or max(traces, key=lambda trace: VARIANTS.index(trace.variant)).variant

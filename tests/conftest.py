@@ -50,6 +50,43 @@ def empty():
                    np.zeros((0, 1, 8, 8), np.float32), np.zeros(0, np.int64))
 
 
+def integers():
+    d = data()
+    return Dataset("ints", d.train_inputs, d.train_labels.astype(np.int32), d.test_inputs, d.test_labels)
+
+
+def too_many_classes():
+    d = data()
+    return Dataset("classes", d.train_inputs, d.train_labels + 9, d.test_inputs, d.test_labels)
+
+
+def flat():
+    d = data()
+    return Dataset("flat", d.train_inputs.reshape(-1, 64), d.train_labels, d.test_inputs.reshape(-1, 64), d.test_labels)
+
+
+def frozen():
+    model = build()
+    model[1].weight.requires_grad = False
+    return model
+
+
+def zero():
+    model = build()
+    torch.nn.init.zeros_(model[1].weight)
+    return model
+
+
+class Attention(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = torch.nn.Linear(64, 64), torch.nn.Linear(64, 4)
+
+    def forward(self, x):
+        y = self.a(x.flatten(1))
+        return self.b((y.T @ y)[:1])
+
+
 class Broken(torch.nn.Module):
     def __init__(self):
         super().__init__()

@@ -10,7 +10,7 @@ from torch import nn
 from dcsim.artifact import CompressedModel, Floats, Variant, pack
 from dcsim.compression import stages
 from dcsim.compression.recipe import Recipe
-from dcsim.compression.store import Stage, cache_key, write_stages
+from dcsim.compression.store import Stage, write_stages
 from dcsim.compression.training import error_rate, forward
 from dcsim.datasets import Dataset
 from dcsim.errors import ConfigError, NetworkError
@@ -27,6 +27,7 @@ def compress(
     folder: Path,
     *,
     network: str,
+    key: str,
     on_progress: OnProgress = lambda stage, done, total, note: None,
     on_stage: OnStage = lambda stage: None,
 ) -> tuple[Stage, ...]:
@@ -35,6 +36,7 @@ def compress(
     Args:
         model: trained classifier; changed in place, it ends with the weights of the last file.
         network: name to record.
+        key: fingerprint of all that the files depend on, to find them again.
         on_progress: called after every batch of training.
         on_stage: called when a stage's file has been tested.
 
@@ -44,9 +46,7 @@ def compress(
         OutputError: the folder cannot be written.
     """
     require_layers(recipe, model)
-    with torch.no_grad():
-        forward(model.eval(), torch.from_numpy(dataset.test_inputs[:1]))  # a model that cannot run leaves no file
-    key = cache_key(recipe, state_weights(model), dataset.fingerprint)
+    require_data(recipe, model, dataset)
     generator = torch.Generator().manual_seed(recipe.seed)
     gap_bits = {f"{name}.weight": layer.gap_bits for name, layer in recipe.layers.items()}
 
@@ -76,12 +76,36 @@ def require_layers(recipe: Recipe, model: nn.Module) -> None:
     known = sorted(
         name.removesuffix(".weight")
         for name, tensor in model.named_parameters()
-        if name.endswith(".weight") and tensor.dim() >= 2
+        if name.endswith(".weight") and tensor.dim() >= 2 and tensor.requires_grad and tensor.any()
     )
     missing = [name for name in recipe.layers if name not in known]
     if missing:
         raise ConfigError(
-            f"recipe {recipe.name}: layers {', '.join(missing)} are not in the network; it has {', '.join(known)}"
+            f"recipe {recipe.name}: layers {', '.join(missing)} are not in the network, or are frozen or all zero; "
+            f"it has {', '.join(known)}"
+        )
+
+
+def require_data(recipe: Recipe, model: nn.Module, dataset: Dataset) -> None:
+    """Refuse a model and data that do not go together, before any file is written.
+
+    Raises:
+        ConfigError: the recipe shifts what is not an image.
+        NetworkError: the forward fails, or its output has no score for some class.
+    """
+    shape = dataset.train_inputs.shape
+    if (recipe.prune.shift_pixels or recipe.share.shift_pixels) and len(shape) != 4:
+        raise ConfigError(
+            f"recipe {recipe.name}: shift_pixels needs images (n, channels, height, width), the inputs are {shape}; "
+            "set it to 0"
+        )
+    with torch.no_grad():
+        scores = forward(model.eval(), torch.from_numpy(dataset.test_inputs[:1]))
+    n_classes = 1 + int(max(dataset.train_labels.max(), dataset.test_labels.max()))
+    if scores.dim() != 2 or scores.shape[1] < n_classes:
+        raise NetworkError(
+            f"the model's output for one example has shape {tuple(scores.shape)}, expected (1, {n_classes}) or more "
+            f"classes for the labels of {dataset.name}"
         )
 
 

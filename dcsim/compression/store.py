@@ -33,11 +33,11 @@ class Stage:
     file_sha256: str
 
 
-def cache_key(recipe: Recipe, weights: Weights, data_fingerprint: str) -> str:
-    """Fingerprint of everything the files depend on: the recipe without its prose, the dense weights, the data."""
+def cache_key(recipe: Recipe, weights: Weights, data_fingerprint: str, architecture: str) -> str:
+    """Fingerprint of everything the files depend on: recipe without its prose, weights, data, operators."""
     content = recipe.model_dump_json(exclude={"description", "sources"})
     parts = [f"{name} {array.shape} {sha256(array.tobytes())}" for name, array in sorted(weights.items())]
-    return sha256("\n".join([content, data_fingerprint, *parts]).encode())
+    return sha256("\n".join([content, data_fingerprint, architecture, *parts]).encode())
 
 
 def write_stages(

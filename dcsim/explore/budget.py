@@ -1,12 +1,15 @@
 """Power envelopes: named limits from YAML, and the verdict on a run."""
 
 from dataclasses import dataclass
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field, model_validator
 
 from dcsim.config import SourcedSpec, Spec, find_yaml, load_spec
 from dcsim.simulation.result import RunResult
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -75,6 +78,16 @@ class Verdict:
 
     budget: str
     checks: tuple[Check, ...]
+
+    def frame(self) -> "pd.DataFrame":
+        """One row per check."""
+        import pandas as pd
+
+        return pd.DataFrame([vars(check) for check in self.checks])
+
+    def _repr_html_(self) -> str:
+        words = "fits" if self.fits else "does not fit"
+        return f"<p>{words} {self.budget}</p>{self.frame().to_html(index=False)}"
 
     @property
     def fits(self) -> bool:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dcsim.simulation.result import RunResult
     from dcsim.soc.spec import SocSpec
 
-PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))
+PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"))
 
 
 def quantity(value: float, unit: str, digits: int = 3) -> str:

@@ -1,8 +1,8 @@
 """What a YAML file under configs/soc/ says about a chip. Units are in the keys."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dcsim.config import SourcedSpec, Spec, find_yaml, load_spec
 
@@ -60,6 +60,17 @@ class DramTiming(Spec):
     txp_cycles: Cycles
     txs_cycles: Cycles
 
+    @property
+    def refresh_cycles(self) -> int:
+        """What a refresh takes from the stream: itself, closing and opening rows, refilling the pipeline."""
+        return self.trfc_cycles + self.trp_cycles + self.trcd_cycles + self.burst_cycles + 2
+
+    @model_validator(mode="after")
+    def _time_is_left(self) -> Self:
+        if self.refresh_cycles >= self.trefi_cycles:
+            raise ValueError(f"a refresh takes {self.refresh_cycles} cycles, more than there are in trefi_cycles")
+        return self
+
 
 class DramCurrents(Spec):
     """Datasheet supply currents of one channel, folded to one rail of `vdd_volts`."""
@@ -73,6 +84,15 @@ class DramCurrents(Spec):
     idd4w_ma: NonNegative
     idd5_ma: NonNegative
     idd6_ma: NonNegative
+
+    @model_validator(mode="after")
+    def _commands_cost_energy(self) -> Self:
+        for name in ("idd4r_ma", "idd4w_ma", "idd5_ma"):
+            if getattr(self, name) < self.idd3n_ma:
+                raise ValueError(f"{name} must not be below idd3n_ma, the standby that it includes")
+        if self.idd0_ma < max(self.idd2n_ma, self.idd3n_ma):
+            raise ValueError("idd0_ma must not be below idd2n_ma and idd3n_ma, the standby that it includes")
+        return self
 
 
 class LpddrDram(Spec):

@@ -44,6 +44,8 @@ FUSED = frozenset(
     ("batch_norm", "clamp", "elu", "gelu", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "log_softmax")
     + ("mish", "relu", "relu6", "sigmoid", "silu", "softmax", "softplus", "tanh")
 )
+#: operators that move elements without computing
+MOVES = frozenset(("cat", "chunk", "index_select", "pad", "roll", "split", "stack", "unbind"))
 #: fragments of names of operators that multiply matrices; one without a cost model here is refused, never guessed
 MULTIPLYING = ("conv", "linear", "matmul", "mm", "mv", "dot", "attention", "lstm", "gru", "rnn", "einsum", "bilinear")
 
@@ -61,7 +63,7 @@ class _Record:
     n_outputs: int = 0
     n_outputs_nonzero: int = 0
     gemm: dict[str, Any] = field(default_factory=dict)
-    n_alu_ops: int = 0
+    n_operands: int = 0
     input_shape: tuple[int, ...] = ()
     n_inputs: int = 0
     n_inputs_nonzero: int = 0
@@ -211,8 +213,7 @@ class _Recorder(fx.Interpreter):
             record.gemm["n_macs_nonzero"] = int((column_nonzeros * mask.sum(1)).sum())
         elif any(fragment in operator for fragment in MULTIPLYING):
             raise NetworkError(f"{record.name}: operator {node.target} has no cost model yet, so it cannot be traced")
-        else:
-            record.n_alu_ops = record.n_inputs
+        record.n_operands = len(inputs)
         self.records.append(record)
         return record
 
@@ -253,12 +254,12 @@ def _convolution_views(node: fx.Node, arguments: Any) -> tuple[torch.Tensor, tor
     stride, padding, dilation = (
         _each(arguments[i] if len(arguments) > i else default, rank) for i, default in ((3, 1), (4, 0), (5, 1))
     )
+    kernel = weight.shape[2:]
+    margins = _margins(padding, dilation, kernel)
     n_groups = arguments[6] if len(arguments) > 6 else 1
-    if isinstance(padding[0], str):
-        raise NetworkError(f"{_layer_name(node, '')}: padding given as a word has no cost model yet; give it in pixels")
     batched = inputs if inputs.dim() == rank + 2 else inputs[None]
-    padded = functional.pad((batched != 0).to(torch.uint8), [p for side in reversed(padding) for p in (side, side)])
-    kernel, sizes = weight.shape[2:], padded.shape[2:]
+    padded = functional.pad((batched != 0).to(torch.uint8), [p for side in reversed(margins) for p in side])
+    sizes = padded.shape[2:]
     n_pixels = [(sizes[d] - dilation[d] * (kernel[d] - 1) - 1) // stride[d] + 1 for d in range(rank)]
     columns = torch.stack(
         [
@@ -287,9 +288,28 @@ def _strided_view(
     return view
 
 
+def _margins(padding: list[Any], dilation: list[int], kernel: Sequence[int]) -> list[tuple[int, int]]:
+    """Zeros before and after each dimension; `same` puts the odd one after, as torch does."""
+    if padding[0] == "valid":
+        return [(0, 0)] * len(kernel)
+    if padding[0] == "same":
+        totals = [d * (size - 1) for d, size in zip(dilation, kernel, strict=True)]
+        return [(total // 2, total - total // 2) for total in totals]
+    return [(side, side) for side in padding]
+
+
 def _each(value: Any, rank: int) -> list[Any]:
     values = list(value) if isinstance(value, list | tuple) else [value]
     return values * rank if len(values) == 1 else values
+
+
+def _alu_ops(record: _Record) -> int:
+    """Comparisons and additions: one per input of a pooling, one per output and operand beyond the first otherwise."""
+    if record.gemm or record.kind in MOVES:
+        return 0
+    if record.n_operands > 1:
+        return (record.n_operands - 1) * record.n_outputs
+    return record.n_inputs
 
 
 def _layer(record: _Record, tensors: dict[str, StoredTensor]) -> Layer:
@@ -314,7 +334,7 @@ def _layer(record: _Record, tensors: dict[str, StoredTensor]) -> Layer:
         k=gemm.get("k", 0),
         n_macs_dense=n_macs,
         n_macs_nonzero=gemm.get("n_macs_nonzero", 0),
-        n_alu_ops=record.n_alu_ops,
+        n_alu_ops=_alu_ops(record),
         n_inputs=record.n_inputs,
         n_inputs_nonzero=record.n_inputs_nonzero,
         n_outputs=record.n_outputs,

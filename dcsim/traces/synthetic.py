@@ -9,19 +9,19 @@ from dcsim.zoo import NetworkSpec, SyntheticLayer
 CODEBOOK_ENTRY_BITS = 32  # the papers count fp32 codebooks
 
 
-def synthesize(network: NetworkSpec, variant: Variant) -> Trace:
-    """The trace of `variant` of a network given by numbers; a frame is one inference.
+def synthesize(network: NetworkSpec, variant: Variant, batch: int = 1) -> Trace:
+    """The trace of `variant` of a network given by numbers; a frame is `batch` inferences.
 
     Fillers are those of uniformly random masks: entries per nonzero = 1 + q / (1 - q), q = (1 - density)^(2^gap_bits).
     Code tables of Huffman streams are not counted, as in the papers' tables, and there are no biases.
     """
-    layers = tuple(_layer(index, spec, variant) for index, spec in enumerate(network.layers))
+    layers = tuple(_layer(index, spec, variant, batch) for index, spec in enumerate(network.layers))
     return Trace(
         network=network.name,
         variant=variant,
-        batch=1,
+        batch=batch,
         synthetic=True,
-        n_network_inputs=network.layers[0].n_inputs,
+        n_network_inputs=batch * network.layers[0].n_inputs,
         n_parameters=sum(layer.n_weights for layer in layers),
         file_bytes=sum(layer.stored_bytes for layer in layers),
         header_bytes=0,
@@ -59,29 +59,29 @@ def stored_blocks(layer: SyntheticLayer, variant: Variant) -> tuple[Block, ...]:
     )
 
 
-def _layer(index: int, spec: SyntheticLayer, variant: Variant) -> Layer:
+def _layer(index: int, spec: SyntheticLayer, variant: Variant, batch: int) -> Layer:
     n_weights = spec.n_inputs * spec.n_outputs
     density = 1.0 if variant == "dense" else spec.weight_density
     blocks = stored_blocks(spec, variant)
     encoding: Encoding = "fp32" if variant == "dense" else variant
-    n_inputs_nonzero = round(spec.n_inputs * spec.activation_density)
+    n_inputs_nonzero = batch * round(spec.n_inputs * spec.activation_density)
     return Layer(
         name=spec.name,
         kind="linear",
         producers=(INPUT if index == 0 else index - 1,),
-        input_shape=(1, spec.n_inputs),
-        output_shape=(1, spec.n_outputs),
+        input_shape=(batch, spec.n_inputs),
+        output_shape=(batch, spec.n_outputs),
         n_groups=1,
-        m=1,
+        m=batch,
         n=spec.n_outputs,
         k=spec.n_inputs,
-        n_macs_dense=n_weights,
-        n_macs_nonzero=round(n_weights * density * spec.activation_density),
+        n_macs_dense=batch * n_weights,
+        n_macs_nonzero=batch * round(n_weights * density * spec.activation_density),
         n_alu_ops=0,
-        n_inputs=spec.n_inputs,
+        n_inputs=batch * spec.n_inputs,
         n_inputs_nonzero=n_inputs_nonzero,
-        n_outputs=spec.n_outputs,
-        n_outputs_nonzero=spec.n_outputs,
+        n_outputs=batch * spec.n_outputs,
+        n_outputs_nonzero=batch * spec.n_outputs,
         n_weights=n_weights,
         n_weights_nonzero=round(n_weights * density),
         encoding=encoding,

@@ -137,16 +137,16 @@ class Trace:
     def _repr_html_(self) -> str:
         return f"<p>{self.network}, {self.variant}, batch {self.batch}</p>{self.layers_frame().to_html()}"
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path | str) -> None:
         """Write the trace as Parquet, whole or not at all. Raises OutputError."""
         rows = [_row(layer) for layer in self.layers]
         about = {"schema": SCHEMA_VERSION, **self._about(), "sha256": self._digest()}
         schema = _SCHEMA.with_metadata({"dcsim": json.dumps(about, sort_keys=True)})
-        with written(path) as temporary:
+        with written(Path(path)) as temporary:
             pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary, compression="zstd")
 
     @classmethod
-    def load(cls, path: Path) -> "Trace":
+    def load(cls, path: Path | str) -> "Trace":
         """Read a trace. Raises TraceError when it is missing, truncated, altered or of another schema."""
         try:
             table = pq.ParquetFile(path).read()  # pq.read_table would import pandas

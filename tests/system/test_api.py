@@ -2,11 +2,14 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import dcsim
+from dcsim.errors import ConfigError
 from dcsim.run import run
+from dcsim.traces.trace import Trace
 
 
 def test_verbs_chain_from_network_to_verdict() -> None:
@@ -27,7 +30,7 @@ def test_frames_have_units_in_their_columns() -> None:
     assert ledger.energy_pj.sum() == pytest.approx(report.results[0].energy_pj_per_frame)
 
 
-@pytest.mark.parametrize("what", ["report", "result", "trace", "compression"])
+@pytest.mark.parametrize("what", ["report", "result", "trace", "compression", "verdict"])
 def test_results_show_themselves_in_a_notebook(what: str) -> None:
     report = run("lenet-300-100")
     shown = {
@@ -35,9 +38,19 @@ def test_results_show_themselves_in_a_notebook(what: str) -> None:
         "result": report.results[0],
         "trace": dcsim.trace("lenet-300-100"),
         "compression": dcsim.compress("lenet-300-100"),
+        "verdict": dcsim.check(report.results[0], "phone"),
     }[what]
     assert "<table" in shown._repr_html_()
-    assert "lenet-300-100" in shown._repr_html_()
+
+
+def test_paths_may_be_given_as_text(tmp_path: Path) -> None:
+    dcsim.trace("lenet-300-100").save(str(tmp_path / "t.parquet"))
+    assert Trace.load(str(tmp_path / "t.parquet")).network == "lenet-300-100"
+
+
+def test_a_misspelt_variant_is_answered() -> None:
+    with pytest.raises(ConfigError, match="did you mean huffman"):
+        dcsim.trace("lenet-5", "hufman")
 
 
 def test_importing_dcsim_loads_nothing_heavy() -> None:

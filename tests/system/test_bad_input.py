@@ -53,6 +53,16 @@ def refuse(dcsim: Dcsim, own_network: Path) -> Callable[..., str]:
         (("run", "own:build", "--data", "own:empty", "--recipe", "own.yaml"), ("empty",)),
         (("run", "own:Broken", "--data", "own:data", "--recipe", "broken.yaml"), ("forward fails", "(1, 1, 8, 8)")),
         (("run", "own:build", "--data", "own:data", "--recipe", "missing.yaml"), ("missing.yaml",)),
+        (("run", "own:build", "--data", "own:integers", "--recipe", "own.yaml"), ("train_labels", "int64", "int32")),
+        (("run", "own:build", "--data", "own:too_many_classes", "--recipe", "own.yaml"), ("(1, 4)", "(1, 13)")),
+        (("run", "own:build", "--data", "own:flat", "--recipe", "shift.yaml"), ("shift_pixels", "(500, 64)")),
+        (("run", "own:frozen", "--data", "own:data", "--recipe", "own.yaml"), ("layers 1", "frozen")),
+        (("run", "own:zero", "--data", "own:data", "--recipe", "own.yaml"), ("layers 1", "all zero")),
+        (("run", "own:Attention", "--data", "own:data", "--recipe", "own.yaml"), ("matmul", "no cost model")),
+        (("run", *OWN, "--batch", "101"), ("batch 101", "1 to 100")),
+        (("run", *OWN, "--fps", "1e-300"), ("fps",)),
+        (("run", "one-billion", "--soc", "paper45", "--recipe", "published"), ("numbers only",)),
+        (("simulate", "any.parquet", "--ledger", "-"), ("--json",)),
         (("run", "lenet-300-100", "--recipe", "best"), ("best", "published")),
         (("run", *OWN, "--weights", "none.safetensors"), ("none.safetensors",)),
         (("run", *OWN, "--json", "nodir/file/out.json", "--plot", "picture.txt"), ("picture.txt", ".png")),
@@ -73,6 +83,7 @@ def test_mistakes_are_named(
     recipe = (own_network / "own.yaml").read_text()
     broken = recipe.split("layers:")[0] + "layers:\n  fc: {density: 0.5, code_bits: 3, gap_bits: auto}\n"
     (own_network / "broken.yaml").write_text(broken)
+    (own_network / "shift.yaml").write_text(recipe.replace("shift_pixels: 0", "shift_pixels: 1"))
     message = refuse(*arguments)
     assert all(word in message for word in words), message
 
@@ -95,6 +106,34 @@ def test_a_soc_yaml_shows_all_its_errors_at_once(refuse: Callable[..., str], own
     assert "vdd_volts: expected greater than 0, found -1.2" in message
     assert "array.lane_out: unknown key; did you mean lanes_out?" in message
     assert "array.lanes_out: required key is missing" in message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("trefi_cycles: 3120", "trefi_cycles: 140", "dram.timing: a refresh takes 140 cycles"),
+        ("idd4r_ma: 233", "idd4r_ma: 1", "dram.currents: idd4r_ma must not be below idd3n_ma"),
+        ("capacity_kib: 512", "capacity_kib: 4", "sram.capacity_kib: expected greater than or equal to 8, found 4"),
+    ],
+)
+def test_a_chip_that_cannot_be_is_refused(
+    refuse: Callable[..., str], own_network: Path, old: str, new: str, words: str
+) -> None:
+    text = (shipped("configs") / "soc" / "mobile45.yaml").read_text()
+    (own_network / "my.yaml").write_text(text.replace(old, new))
+    assert words in refuse("soc", "my.yaml")
+
+
+def test_check_refuses_traces_that_do_not_belong_together(refuse: Callable[..., str]) -> None:
+    models = shipped("models")
+    one = models / "lenet-300-100" / "compressed" / "default" / "huffman.parquet"
+    message = refuse("check", one, models / "lenet-5" / "compressed" / "default" / "dense.parquet")
+    assert "lenet-300-100 huffman, lenet-5 dense" in message
+    assert "one for each variant" in refuse("check", one, one)
+
+
+def test_a_cache_that_cannot_be_written_is_refused(refuse: Callable[..., str]) -> None:
+    assert "/dev/null" in refuse("run", *OWN, DCSIM_CACHE="/dev/null")
 
 
 def test_a_budget_without_limits_is_refused(refuse: Callable[..., str], own_network: Path) -> None:

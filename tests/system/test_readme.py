@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +29,17 @@ def test_step_by_step_commands_work_in_order(dcsim: Dcsim) -> None:
     for line in steps:
         done = dcsim(*words(line))
         assert done.returncode == 0, (line, done.stderr)
+
+
+def test_the_network_and_recipe_of_ones_own_run_as_printed(dcsim: Dcsim, tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text()
+    for name in ("mynet.py", "my.yaml"):
+        (block,) = re.findall(rf"```\w+\n(# {name}\n.*?)```", text, re.DOTALL)
+        (tmp_path / name).write_text(block)
+    (command,) = re.findall(r"`(dcsim run mynet.*?)`", text)
+    done = dcsim(*shlex.split(command)[1:])
+    assert done.returncode == 0, done.stderr
+    assert "huffman" in done.stdout
 
 
 def test_links_lead_somewhere() -> None:

@@ -135,6 +135,29 @@ def test_steps_one_by_one_agree_with_run(dcsim: Dcsim, own_network: Path) -> Non
     assert energy_pj == expected["energy_pj_per_frame"]
 
 
+def test_a_changed_network_is_not_taken_for_the_old_one(dcsim: Dcsim, own_network: Path) -> None:
+    dcsim(*OWN)
+    own = (own_network / "own.py").read_text()
+    (own_network / "own.py").write_text(own.replace("torch.nn.ReLU()", "torch.nn.Tanh()"))
+    assert "compressing own:build" in dcsim(*OWN).stderr
+
+
+def test_batch_of_numbers_only_costs_its_inferences(dcsim: Dcsim) -> None:
+    arguments = ("run", "one-billion", "--soc", "paper45", "--variant", "dense", "--json", "-")
+    one, three = (json.loads(dcsim(*arguments, "--batch", n).stdout)["variants"][0] for n in (1, 3))
+    assert three["dram_bytes_per_frame"] == one["dram_bytes_per_frame"]
+    assert three["energy_pj_by_component"]["array"] == pytest.approx(3 * one["energy_pj_by_component"]["array"])
+    assert three["energy_pj_by_component"]["dram"] * 20 / 3 / 1e12 == pytest.approx(12.8 / 3)
+
+
+def test_a_file_is_traced_as_another_variant(dcsim: Dcsim, own_network: Path) -> None:
+    own = ("own:build", "--data", "own:data")
+    dcsim("compress", *own, "--recipe", "own.yaml", "-o", "out")
+    for variant in ("pruned", "huffman"):
+        done = dcsim("trace", *own, "--file", "out/huffman.dcz", "--variant", variant, "-o", f"{variant}.parquet")
+        assert f"own:build, {variant}" in done.stdout
+
+
 def test_batch_makes_one_frame_of_several_examples(dcsim: Dcsim, own_network: Path) -> None:
     one = json.loads(dcsim(*OWN, "--json", "-").stdout)["variants"][0]
     four = json.loads(dcsim(*OWN, "--batch", "4", "--json", "-").stdout)["variants"][0]

@@ -284,9 +284,17 @@ def test_an_lstm_is_refused() -> None:
         traced(Net(lambda self, x: self.a(x)[0], a=nn.LSTM(4, 3, batch_first=True)), noise(1, 2, 4))
 
 
-def test_padding_given_as_a_word_is_refused() -> None:
-    with pytest.raises(NetworkError, match="give it in pixels"):
-        traced(nn.Conv2d(1, 2, 3, padding="same"), noise(1, 1, 4, 4))
+@pytest.mark.parametrize(
+    ("padding", "kernel", "dilation"), [("same", 3, 1), ("same", 4, 2), ("same", 2, 4), ("valid", 3, 1)]
+)
+def test_padding_given_as_a_word_is_worked_out(padding: str, kernel: int, dilation: int) -> None:
+    model, inputs = pruned(nn.Conv2d(1, 2, kernel, padding=padding, dilation=dilation)), noise(1, 1, 7, 7, density=0.5)
+    (layer,) = traced(model, inputs).layers
+    mask = (torch.from_numpy(inputs) != 0).float()
+    kept = (model.weight != 0).float()
+    counted = functional.conv2d(mask, kept, padding=padding, dilation=dilation).sum()
+    assert layer.n_macs_nonzero == int(counted)
+    assert layer.m == layer.output_shape[-1] ** 2
 
 
 @pytest.mark.parametrize(

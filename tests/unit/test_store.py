@@ -18,7 +18,7 @@ from tests.conftest import OWN_NETWORK, OWN_RECIPE
 RECIPE = load_spec(Recipe, shipped("models") / "lenet-300-100" / "recipe.yaml")
 WEIGHTS: dict[str, Floats] = {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.zeros(3, np.float32)}
 DATA = "the fingerprint of a data set"
-KEY = cache_key(RECIPE, WEIGHTS, DATA)
+KEY = cache_key(RECIPE, WEIGHTS, DATA, "operators")
 
 
 def changed(**fields: Any) -> Recipe:
@@ -52,7 +52,7 @@ def folder(tmp_path: Path) -> Path:
     ],
 )
 def test_another_recipe_has_another_key(recipe: Recipe) -> None:
-    assert cache_key(recipe, WEIGHTS, DATA) != KEY
+    assert cache_key(recipe, WEIGHTS, DATA, "operators") != KEY
 
 
 @pytest.mark.parametrize(
@@ -67,16 +67,20 @@ def test_another_recipe_has_another_key(recipe: Recipe) -> None:
     ],
 )
 def test_other_weights_have_another_key(weights: dict[str, Floats]) -> None:
-    assert cache_key(RECIPE, weights, DATA) != KEY
+    assert cache_key(RECIPE, weights, DATA, "operators") != KEY
 
 
 def test_another_data_set_has_another_key() -> None:
-    assert cache_key(RECIPE, WEIGHTS, "the fingerprint of another") != KEY
+    assert cache_key(RECIPE, WEIGHTS, "the fingerprint of another", "operators") != KEY
+
+
+def test_other_operators_have_another_key() -> None:
+    assert cache_key(RECIPE, WEIGHTS, DATA, "others") != KEY
 
 
 def test_prose_and_the_order_of_tensors_do_not_change_the_key() -> None:
-    assert cache_key(changed(description="better words", sources={"seed": "dice"}), WEIGHTS, DATA) == KEY
-    assert cache_key(RECIPE, dict(reversed(WEIGHTS.items())), DATA) == KEY
+    assert cache_key(changed(description="better words", sources={"seed": "dice"}), WEIGHTS, DATA, "operators") == KEY
+    assert cache_key(RECIPE, dict(reversed(WEIGHTS.items())), DATA, "operators") == KEY
 
 
 def test_a_finished_compression_is_read_back(folder: Path) -> None:
@@ -102,7 +106,7 @@ def test_what_was_compressed_is_written_down(folder: Path) -> None:
 
 
 def test_a_compression_of_another_key_is_not_taken(folder: Path) -> None:
-    assert read_stages(folder, cache_key(changed(seed=1), WEIGHTS, DATA)) is None
+    assert read_stages(folder, cache_key(changed(seed=1), WEIGHTS, DATA, "operators")) is None
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -187,7 +191,7 @@ def test_every_network_has_its_own_folder_in_the_cache(
     path = cache_path(network, KEY)
     assert path.resolve().parent == tmp_path.resolve() / "compressed"
     assert path.name.endswith(KEY[:16])
-    assert path != cache_path(network, cache_key(changed(seed=1), WEIGHTS, DATA))
+    assert path != cache_path(network, cache_key(changed(seed=1), WEIGHTS, DATA, "operators"))
 
 
 def test_files_that_ship_lie_beside_their_network() -> None:

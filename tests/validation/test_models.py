@@ -79,7 +79,9 @@ def test_files_belong_to_the_recipe_and_weights_beside_them(network: str, recipe
     weights = dense_weights(found)
     assert weights is not None
     assert (
-        read_stages(files(network, recipe), cache_key(load_recipe(found, recipe), weights, mnist_checksum()))
+        read_stages(
+            files(network, recipe), cache_key(load_recipe(found, recipe), weights, mnist_checksum(), found.builder)
+        )
         is not None
     )
 
@@ -118,9 +120,9 @@ def test_published_bits_are_kept_exactly() -> None:
 def test_rates_of_the_published_recipe_come_near_the_printed_ones(
     layer: str, printed_pq: float, printed_pqh: float
 ) -> None:
-    # Density and bits are the paper's; what differs is which weights survived. Printed densities are rounded to 1 %
-    # and small layers were found to be off by up to 12 % from their own columns; masks differ, so 25 % are allowed.
+    # Density and bits are the paper's; what differs is which weights survived and how their codes are spread. The paper's
+    # own printed columns disagree by up to 12 % on small layers, because densities are rounded to 1 %.
     for variant, printed in (("shared", printed_pq), ("huffman", printed_pqh)):
         model = CompressedModel.load(files("lenet-300-100", "published") / f"{variant}.dcz")
         tensor = next(tensor for tensor in model.tensors if tensor.name == f"{layer}.weight")
-        assert len(tensor.payload) / (4 * tensor.n_elements) == pytest.approx(printed, rel=0.25)
+        assert len(tensor.payload) / (4 * tensor.n_elements) == pytest.approx(printed, rel=0.12)
