@@ -23,6 +23,10 @@ _HOMES = {
 }
 
 
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
+
+
 def __getattr__(name: str) -> Any:
     """The public verbs, imported when first used: `import dcsim` alone loads nothing heavy."""
     if name not in _HOMES:

@@ -336,7 +336,7 @@ def find_yaml(kind: str, name: str) -> Path:
     path = shipped("configs") / kind / f"{name}.yaml"
     if not is_file(path):
         near = did_you_mean(name, known_yaml(kind))
-        raise ConfigError(f"no {kind} named {name!r}{near}; a file of your own is given by its path, ending in .yaml")
+        raise ConfigError(f"no {kind} named {name!r}, and your own is given by its path, ending in .yaml{near}")
     return path
 
 

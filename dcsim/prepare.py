@@ -95,7 +95,7 @@ def compress(
     dense = dense_weights(found, Path(weights) if weights else None)
     if found.folder and dense and found.dataset == "mnist":  # known without torch and without data
         key = cache_key(plan, dense, mnist_checksum(), found.builder)
-        finished = _finished(found, plan, key, folder, fresh)
+        finished = _finished(found, plan, key, folder, fresh, listener)
         if finished:
             return finished
     require_torch("compressing a network")
@@ -105,7 +105,7 @@ def compress(
     if dense is not None:
         pipeline.load_weights(model, dense)
     key = cache_key(plan, pipeline.state_weights(model), data.fingerprint, _architecture(found, model, data))
-    finished = _finished(found, plan, key, folder, fresh)
+    finished = _finished(found, plan, key, folder, fresh, listener)
     if finished:
         return finished
     target = folder or cache_path(network, key)
@@ -114,6 +114,7 @@ def compress(
     stages = pipeline.compress(
         model, plan, data, target, network=network, key=key, on_progress=listener.progress, on_stage=listener.stage
     )
+    listener.say(f"files: {target}")
     return Compression(network, plan.name, target, stages, reused=False)
 
 
@@ -141,12 +142,15 @@ def _clear(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _finished(found: Network, recipe: Recipe, key: str, folder: Path | None, fresh: bool) -> Compression | None:
+def _finished(
+    found: Network, recipe: Recipe, key: str, folder: Path | None, fresh: bool, listener: Listener
+) -> Compression | None:
     if fresh or folder:
         return None
     for candidate in (cache_path(found.name, key), shipped_path(found.name, recipe.name)):
         stages = read_stages(candidate, key)
         if stages:
+            listener.say(f"files: {candidate} (reused)")
             return Compression(found.name, recipe.name, candidate, stages, reused=True)
     return None
 

@@ -98,12 +98,14 @@ def find_network(name: str, dataset: str = "") -> Network:
     Raises:
         ConfigError: no such network; the message lists what there is.
     """
+    if not isinstance(name, str):
+        raise ConfigError(f"expected the name of a network or module:callable, found {type(name).__name__}")
     if ":" in name:
         return Network(name=name, builder=name, dataset=dataset)
     folder = shipped("models") / name
     if not is_file(folder / "network.yaml"):
         raise ConfigError(
-            f"no network named {name!r}{did_you_mean(name, known_networks())}; your own is given as module:callable"
+            f"no network named {name!r}, and your own is given as module:callable{did_you_mean(name, known_networks())}"
         )
     spec = load_spec(NetworkSpec, folder / "network.yaml")
     return Network(spec.name, spec.builder, dataset or spec.dataset, folder, spec)

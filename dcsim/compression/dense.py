@@ -25,7 +25,9 @@ def train_dense(
     """
     found = find_network(network)
     if found.folder is None or not (found.folder / "training.yaml").is_file():
-        raise ConfigError(f"{network} has no training.yaml; only networks of models/ with one are trained here")
+        raise ConfigError(
+            f"{network} has no training.yaml, as networks of models/ have; train your own and bring it with --weights"
+        )
     plan = load_spec(DenseTraining, found.folder / "training.yaml")
     data = load_mnist(say)
     with torch.random.fork_rng():

@@ -81,8 +81,8 @@ def require_layers(recipe: Recipe, model: nn.Module) -> None:
     missing = [name for name in recipe.layers if name not in known]
     if missing:
         raise ConfigError(
-            f"recipe {recipe.name}: layers {', '.join(missing)} are not in the network, or are frozen or all zero; "
-            f"it has {', '.join(known)}"
+            f"recipe {recipe.name}: layers {', '.join(missing)} cannot be compressed: not in the network, without "
+            f"a weight matrix, frozen or all zero; it has {', '.join(known)}"
         )
 
 

@@ -1,8 +1,8 @@
 """What a recipe YAML says: how a network is trained, pruned and shared."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dcsim.codec.relative_index import MAX_GAP_BITS
 from dcsim.config import SourcedSpec, Spec
@@ -29,6 +29,14 @@ class PruneSpec(TrainingSpec):
 
     n_steps: Count
     epochs_per_step: Count
+
+    @model_validator(mode="after")
+    def _steps_fit(self) -> Self:
+        if self.epochs < self.n_steps * self.epochs_per_step:
+            raise ValueError(
+                f"epochs is the total: {self.n_steps} steps of {self.epochs_per_step} need at least as many"
+            )
+        return self
 
 
 class LayerRecipe(Spec):

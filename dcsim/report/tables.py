@@ -114,6 +114,8 @@ def _fits(result: "RunResult", verdict: "Verdict | None") -> Text:
     if verdict is None:
         return Text("-") if result.sustainable else Text("too slow", style="yellow")
     tightest = verdict.tightest
+    if not result.sustainable:
+        return Text("no, too slow", style="red")
     style = "green" if verdict.fits else "red"
     return Text(f"{'yes' if verdict.fits else 'no'}, {_used(tightest)}", style=style)
 

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -13,6 +14,7 @@ from dcsim.prepare import Listener
 if TYPE_CHECKING:
     from dcsim.compression.store import Stage
 
+UNTRAINED_ERROR = 0.5
 UNBOUNDED_WIDTH = 200  # what is not a terminal gets tables at their natural width
 
 
@@ -24,18 +26,25 @@ def console(stderr: bool = False) -> Console:
 
 @contextmanager
 def listening() -> Iterator[Listener]:
-    """A progress bar on stderr while training runs, and a line for every stage that is finished."""
+    """Progress bars on stderr while training runs there in a terminal, and a line for every stage that is finished."""
     screen = console(stderr=True)
     columns = (TextColumn("{task.description:<8}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-    with Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=screen) as bars:
-        tasks: dict[str, TaskID] = {}
+    bars = Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=screen)
+    tasks: dict[str, TaskID] = {}
 
-        def progress(stage: str, done: int, total: int, note: str) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total, note=note)
-            bars.update(tasks[stage], completed=done, note=note)
+    def progress(stage: str, done: int, total: int, note: str) -> None:
+        if not screen.is_terminal:
+            return
+        if stage not in tasks:
+            bars.start()
+            tasks[stage] = bars.add_task(stage, total=total, note=note)
+        bars.update(tasks[stage], completed=done, note=note)
 
-        yield Listener(progress, lambda stage: print_stage(screen, stage), screen.print)
+    try:
+        yield Listener(progress, partial(print_stage, screen), partial(screen.print, soft_wrap=True))
+    finally:
+        if tasks:
+            bars.stop()
 
 
 def print_stage(screen: Console, stage: "Stage") -> None:
@@ -44,3 +53,5 @@ def print_stage(screen: Console, stage: "Stage") -> None:
         f"{stage.variant:<8}{stage.file_bytes:>12,} bytes {stage.compression_ratio:>7.1f}x"
         f"   test error {100 * stage.test_error:.2f} %"
     )
+    if stage.variant == "dense" and stage.test_error > UNTRAINED_ERROR:
+        screen.print("is this network trained? dcsim retrains what pruning breaks, it does not train from scratch")

@@ -28,7 +28,7 @@ N_FRAMES = 4  # cold, then until two in a row agree; the schedule is periodic fr
 Events = Generator[simpy.Event, Any, None]
 
 
-def simulate(trace: Trace, soc: SocSpec | str, fps: float) -> RunResult:
+def simulate(trace: Trace, soc: SocSpec | str = "mobile45", fps: float = 20) -> RunResult:
     """Replay `trace` on `soc` with inferences arriving at `fps` per second.
 
     Args:

@@ -2,14 +2,21 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from dcsim.config import SourcedSpec, Spec, find_yaml, load_spec
+
+
+def _whole(value: object) -> object:
+    """350e6 as the integer it is."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
 
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(gt=0)]
 Cycles = Annotated[int, Field(ge=0)]
+Hertz = Annotated[int, BeforeValidator(_whole), Field(gt=0)]
 WidthBits = Annotated[int, Field(ge=8, le=1024, multiple_of=8)]
 
 
@@ -161,7 +168,7 @@ class TileBuffers(Spec):
 class SocSpec(SourcedSpec):
     """A mobile SoC at 45 nm."""
 
-    clock_hz: Annotated[int, Field(gt=0)]
+    clock_hz: Hertz
     activation_bits: Literal[8, 16, 32]
     always_on_mw: NonNegative
     sram: Annotated[ConstantSram | CactiSram, Field(discriminator="kind")]

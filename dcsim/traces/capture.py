@@ -4,7 +4,7 @@ Counts are exact: MAC (m, n, k) has two nonzero operands when input (m, k) and w
 products of the nonzeros in column k on either side, summed over k, are the nonzero MACs.
 """
 
-import itertools
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import fx, nn
-from torch.nn import functional
 
 from dcsim import __version__
 from dcsim.artifact import Block, CompressedModel, Floats, StoredTensor
@@ -20,6 +19,7 @@ from dcsim.compression.pipeline import load_weights
 from dcsim.compression.training import forward
 from dcsim.errors import NetworkError
 from dcsim.files import sha256
+from dcsim.traces.gemm_views import convolution_views, linear_views
 from dcsim.traces.trace import INPUT, Layer, Trace
 from dcsim.units import bytes_to_bits
 
@@ -79,10 +79,13 @@ def export(model: nn.Module, inputs: Floats) -> torch.export.ExportedProgram:
     with torch.no_grad():
         forward(model, torch.from_numpy(inputs.copy()))
         try:
+            logging.disable(logging.WARNING)  # torch explains at length what the error below says in a line
             return torch.export.export(model, (torch.from_numpy(inputs.copy()),))
         except Exception as error:
             reason = str(error).strip().splitlines()[0]
             raise NetworkError(f"torch.export cannot follow the model: {reason}") from error
+        finally:
+            logging.disable(logging.NOTSET)
 
 
 def capture(
@@ -206,8 +209,8 @@ class _Recorder(fx.Interpreter):
             weight = node.args[1]
             if not isinstance(weight, fx.Node) or weight.name not in self.parameter_of:
                 raise NetworkError(f"{record.name}: {node.target} without fixed weights has no cost model yet")
-            views = _linear_views if operator == "linear" else _convolution_views
-            column_nonzeros, mask, record.gemm = views(node, arguments)
+            views = linear_views if operator == "linear" else convolution_views
+            column_nonzeros, mask, record.gemm = views(arguments)
             record.gemm["mask"] = mask
             record.gemm["column_nonzeros"] = tuple(column_nonzeros.flatten().tolist())
             record.gemm["n_macs_nonzero"] = int((column_nonzeros * mask.sum(1)).sum())
@@ -236,71 +239,6 @@ def _count_output(record: _Record, output: Any) -> None:
     record.output_shape = tuple(tensors[0].shape)
     record.n_outputs = sum(tensor.numel() for tensor in tensors)
     record.n_outputs_nonzero = sum(int(torch.count_nonzero(tensor)) for tensor in tensors)
-
-
-def _linear_views(node: fx.Node, arguments: Any) -> tuple[torch.Tensor, torch.Tensor, dict[str, Any]]:
-    """Column nonzeros (1, K), weight mask (1, N, K) and the GEMM view of a linear operator."""
-    inputs, weight = arguments[0], arguments[1]
-    n, k = weight.shape
-    flat = inputs.reshape(-1, k)
-    gemm = {"n_groups": 1, "m": flat.shape[0], "n": n, "k": k}
-    return torch.count_nonzero(flat, dim=0)[None], (weight != 0)[None], gemm
-
-
-def _convolution_views(node: fx.Node, arguments: Any) -> tuple[torch.Tensor, torch.Tensor, dict[str, Any]]:
-    """Column nonzeros (groups, K), weight mask (groups, N, K) and the GEMM view of a convolution of any rank."""
-    inputs, weight = arguments[0], arguments[1]
-    rank = weight.dim() - 2
-    stride, padding, dilation = (
-        _each(arguments[i] if len(arguments) > i else default, rank) for i, default in ((3, 1), (4, 0), (5, 1))
-    )
-    kernel = weight.shape[2:]
-    margins = _margins(padding, dilation, kernel)
-    n_groups = arguments[6] if len(arguments) > 6 else 1
-    batched = inputs if inputs.dim() == rank + 2 else inputs[None]
-    padded = functional.pad((batched != 0).to(torch.uint8), [p for side in reversed(margins) for p in side])
-    sizes = padded.shape[2:]
-    n_pixels = [(sizes[d] - dilation[d] * (kernel[d] - 1) - 1) // stride[d] + 1 for d in range(rank)]
-    columns = torch.stack(
-        [
-            _strided_view(padded, offset, dilation, stride, n_pixels).sum(
-                dim=(0, *range(2, rank + 2)), dtype=torch.int64
-            )
-            for offset in itertools.product(*(range(size) for size in kernel))
-        ],
-        dim=1,
-    )
-    n_out, k = weight.shape[0] // n_groups, weight[0].numel()
-    gemm = {"n_groups": n_groups, "m": int(np.prod(n_pixels)) * batched.shape[0], "n": n_out, "k": k}
-    return columns.reshape(n_groups, k), (weight != 0).reshape(n_groups, n_out, k), gemm
-
-
-def _strided_view(
-    padded: torch.Tensor, offset: Sequence[int], dilation: Sequence[int], stride: Sequence[int], n_pixels: Sequence[int]
-) -> torch.Tensor:
-    """The input positions, (batch, channels, *n_pixels), that meet the kernel tap at `offset`."""
-    view = padded
-    for d, size in enumerate(n_pixels):
-        first = offset[d] * dilation[d]
-        view = view.narrow(d + 2, first, (size - 1) * stride[d] + 1)
-        index = torch.arange(0, (size - 1) * stride[d] + 1, stride[d])
-        view = view.index_select(d + 2, index)
-    return view
-
-
-def _margins(padding: list[Any], dilation: list[int], kernel: Sequence[int]) -> list[tuple[int, int]]:
-    """Zeros before and after each dimension; `same` puts the odd one after, as torch does."""
-    if padding[0] == "valid":
-        return [(0, 0)] * len(kernel)
-    if padding[0] == "same":
-        totals = [d * (size - 1) for d, size in zip(dilation, kernel, strict=True)]
-        return [(total // 2, total - total // 2) for total in totals]
-    return [(side, side) for side in padding]
-
-
-def _each(value: Any, rank: int) -> list[Any]:
-    values = list(value) if isinstance(value, list | tuple) else [value]
-    return values * rank if len(values) == 1 else values
 
 
 def _alu_ops(record: _Record) -> int:
