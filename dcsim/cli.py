@@ -230,7 +230,8 @@ def check(
     if str(json) != "-":
         for result, verdict in zip(report.results, report.verdicts, strict=True):
             console().print(f"{result.network}, {result.variant} on {result.soc} at {result.fps:g} fps:")
-            console().print(check_table(verdict))  # type: ignore[arg-type]
+            if verdict:
+                console().print(check_table(verdict))
     _finish(report, json)
 
 
@@ -279,7 +280,7 @@ def main() -> None:
     except _Interrupted:
         sys.stderr.write("interrupted\n")
         sys.exit(EXIT_INTERRUPTED)
-    except Exception:
+    except Exception:  # every fault a person can cause is a DcsimError, so this one is ours
         import traceback
 
         traceback.print_exc()

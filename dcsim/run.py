@@ -89,9 +89,8 @@ def run(
         DcsimError: bad input of any kind, before anything is left half done.
     """
     chosen = tuple(variant for variant in VARIANTS if variant in variants)
-    gated = gate or chosen[-1]
-    if gated not in chosen:
-        raise ConfigError(f"the gate {gated} is not among the variants that are run: {', '.join(chosen)}")
+    if not chosen or (gate and gate not in chosen):  # said before the work; `judge` says it of traces
+        raise ConfigError(f"the gate {gate} is not among the variants that are run: {', '.join(chosen) or 'none'}")
     budget = load_budget(budget) if isinstance(budget, str) else budget
     found = find_network(network, dataset)
     if found.synthetic:
@@ -101,7 +100,7 @@ def run(
     else:
         compression = compress(network, recipe, weights=weights, dataset=dataset, fresh=fresh, listener=listener)
         traces = trace_variants(found, compression, chosen, batch, listener)
-    return judge(traces, soc, fps, budget, gated)
+    return judge(traces, soc, fps, budget, gate)
 
 
 def judge(

@@ -152,7 +152,7 @@ def call(reference: str) -> Any:
     function = resolve(reference)
     try:
         return function()
-    except Exception as error:
+    except Exception as error:  # whatever the user's own code raises
         raise NetworkError(f"{reference} failed: {type(error).__name__}: {error}") from error
 
 
@@ -166,14 +166,14 @@ def resolve(reference: str) -> Callable[[], Any]:
     except ModuleNotFoundError as error:
         hint = "; install dcsim[torch]" if error.name == "torch" else ""
         raise NetworkError(f"cannot load {reference}: no module named {error.name}{hint}") from error
-    except Exception as error:
+    except Exception as error:  # whatever the user's own module raises
         raise NetworkError(f"cannot load {reference}: {type(error).__name__}: {error}") from error
-    function = getattr(module, attribute, None)
+    function: Callable[[], Any] | None = getattr(module, attribute, None)
     if function is None:
         raise NetworkError(f"cannot load {reference}: {module_name} has no {attribute!r}")
     if not callable(function):
         raise NetworkError(f"{reference} is not callable; expected a function or class without arguments")
-    return function  # type: ignore[no-any-return]
+    return function
 
 
 def lenet_300_100() -> "torch.nn.Module":

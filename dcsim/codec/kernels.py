@@ -5,7 +5,7 @@ from numba import njit
 
 
 @njit(cache=True)
-def package_merge(counts, limit_bits):  # type: ignore[no-untyped-def]
+def package_merge(counts, limit_bits):  # type: ignore[no-untyped-def]  # numba infers
     """Code lengths of symbols sorted by ascending count. O(n * limit)."""
     n = len(counts)
     is_item = np.zeros((limit_bits, 2 * n), np.bool_)
@@ -43,7 +43,7 @@ def package_merge(counts, limit_bits):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def encode_blocks(symbols, codes, lengths, block_symbols):  # type: ignore[no-untyped-def]
+def encode_blocks(symbols, codes, lengths, block_symbols):  # type: ignore[no-untyped-def]  # numba infers
     """Bytes of all blocks and the bits of each."""
     n_blocks = (len(symbols) + block_symbols - 1) // block_symbols
     block_bits = np.zeros(n_blocks, np.int64)
@@ -73,7 +73,7 @@ def encode_blocks(symbols, codes, lengths, block_symbols):  # type: ignore[no-un
 
 
 @njit(cache=True)
-def decode_blocks(payload, block_bits, starts, table_symbols, table_lengths, symbols, block_symbols):  # type: ignore[no-untyped-def]
+def decode_blocks(payload, block_bits, starts, table_symbols, table_lengths, symbols, block_symbols):  # type: ignore[no-untyped-def]  # numba infers
     """Fill `symbols`; -1, or the number of the first block that does not use up exactly its bits.
 
     `payload` carries 8 spare bytes, and no read starts past a block's end, so every 8-byte window exists.

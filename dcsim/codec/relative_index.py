@@ -28,12 +28,6 @@ def encode(positions: npt.NDArray[np.int64], gap_bits: int) -> tuple[npt.NDArray
     return gaps, entry_of
 
 
-def count_entries(positions: npt.NDArray[np.int64], gap_bits: int) -> int:
-    """Stored entries, fillers included, that `encode` would produce."""
-    skipped = np.diff(positions, prepend=-1) - 1
-    return len(positions) + int((skipped >> gap_bits).sum())
-
-
 def decode(gaps: npt.NDArray[np.integer], n_elements: int) -> npt.NDArray[np.int64]:
     """Position of every stored entry, fillers included.
 

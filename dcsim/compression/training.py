@@ -1,6 +1,7 @@
 """One training loop for every stage, with hooks where masks and codebooks act."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -47,47 +48,45 @@ def fit(
     Raises:
         NetworkError: the model's forward fails on the data, or the loss is no longer finite.
     """
-    n_threads_before = torch.get_num_threads()
-    torch.set_num_threads(spec.n_threads)
+    with _threads(spec.n_threads):
+        inputs, labels = torch.from_numpy(dataset.train_inputs), torch.from_numpy(dataset.train_labels)
+        batch_size = min(spec.batch_size, len(inputs))
+        n_batches = len(inputs) // batch_size
+        optimiser = _optimiser(parameters, spec)
+        total = n_batches * spec.epochs
+        model.train()
+        for epoch in range(spec.epochs):
+            hooks.before_epoch(epoch)
+            order = torch.randperm(len(inputs), generator=generator)
+            for number in range(n_batches):
+                done = epoch * n_batches + number
+                for group in optimiser.param_groups:
+                    group["lr"] = spec.learning_rate * (1 - (1 - FINAL_RATE) * done / total)
+                chosen = order[number * batch_size : (number + 1) * batch_size]
+                batch = shifted(inputs[chosen], spec.shift_pixels, generator)
+                optimiser.zero_grad()
+                loss = functional.cross_entropy(forward(model, batch), labels[chosen])
+                loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+                hooks.after_backward()
+                optimiser.step()
+                hooks.after_step()
+                hooks.on_progress(done + 1, total, float(loss.detach()))
+            if not torch.isfinite(loss):
+                raise NetworkError(
+                    f"the loss is {float(loss)} after epoch {epoch + 1}; lower learning_rate in the recipe"
+                )
+        model.eval()
+
+
+@contextmanager
+def _threads(n_threads: int) -> Iterator[None]:
+    """torch on `n_threads` threads, and back to what it had."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
     try:
-        _fit(model, parameters, dataset, spec, generator, hooks)
+        yield
     finally:
-        torch.set_num_threads(n_threads_before)
-
-
-def _fit(
-    model: nn.Module,
-    parameters: Iterable[nn.Parameter],
-    dataset: Dataset,
-    spec: TrainingSpec,
-    generator: torch.Generator,
-    hooks: Hooks,
-) -> None:
-    inputs, labels = torch.from_numpy(dataset.train_inputs), torch.from_numpy(dataset.train_labels)
-    batch_size = min(spec.batch_size, len(inputs))
-    n_batches = len(inputs) // batch_size
-    optimiser = _optimiser(parameters, spec)
-    total = n_batches * spec.epochs
-    model.train()
-    for epoch in range(spec.epochs):
-        hooks.before_epoch(epoch)
-        order = torch.randperm(len(inputs), generator=generator)
-        for number in range(n_batches):
-            done = epoch * n_batches + number
-            for group in optimiser.param_groups:
-                group["lr"] = spec.learning_rate * (1 - (1 - FINAL_RATE) * done / total)
-            chosen = order[number * batch_size : (number + 1) * batch_size]
-            batch = shifted(inputs[chosen], spec.shift_pixels, generator)
-            optimiser.zero_grad()
-            loss = functional.cross_entropy(forward(model, batch), labels[chosen])
-            loss.backward()  # type: ignore[no-untyped-call]
-            hooks.after_backward()
-            optimiser.step()
-            hooks.after_step()
-            hooks.on_progress(done + 1, total, float(loss.detach()))
-        if not torch.isfinite(loss):
-            raise NetworkError(f"the loss is {float(loss)} after epoch {epoch + 1}; lower learning_rate in the recipe")
-    model.eval()
+        torch.set_num_threads(before)
 
 
 def _optimiser(parameters: Iterable[nn.Parameter], spec: TrainingSpec) -> torch.optim.Optimizer:

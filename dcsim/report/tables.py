@@ -141,14 +141,8 @@ CHECK_WORDS = {
 def check_table(verdict: "Verdict") -> Table:
     """One row per check of one verdict."""
     table = Table(box=None, pad_edge=False, padding=(0, 2))
-    for name, justify in (
-        ("check", "left"),
-        ("limit", "right"),
-        ("found", "right"),
-        ("headroom", "right"),
-        ("", "left"),
-    ):
-        table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    for name in ("check", "limit", "found", "headroom", ""):
+        table.add_column(name, justify="left" if name in ("check", "") else "right", no_wrap=True)
     for item in verdict.checks:
         table.add_row(
             item.name,

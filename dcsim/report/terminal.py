@@ -14,7 +14,7 @@ from dcsim.prepare import Listener
 if TYPE_CHECKING:
     from dcsim.compression.store import Stage
 
-UNTRAINED_ERROR = 0.5
+UNTRAINED_ERROR = 0.5  # assumption: whoever compresses a network has one that is right more often than not
 UNBOUNDED_WIDTH = 200  # what is not a terminal gets tables at their natural width
 
 

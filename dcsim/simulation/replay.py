@@ -107,12 +107,10 @@ class _Replay:
         )
         yield env.all_of([env.process(stage()) for stage in (self._fetch, self._decode, self._compute, self._write)])
         frame.end_ps = self.now_ps
-        for name in ("decoder", "array"):
+        rests = {"decoder": "drained", "array": "drained", "dram": "no_request", "sram": "no_request"}
+        for name, rest in rests.items():
             meter = frame.meters[name]
-            meter.stall_ps["drained"] = frame.end_ps - frame.start_ps - meter.used_ps
-        for name in ("dram", "sram"):
-            meter = frame.meters[name]
-            meter.stall_ps["no_request"] = frame.service_ps - meter.used_ps
+            meter.stall_ps[rest] = frame.service_ps - meter.used_ps
         self.frames.append(frame)
 
     # --- stages -------------------------------------------------------------------------------------------------

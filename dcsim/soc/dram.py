@@ -7,7 +7,7 @@ sequential stream over rows interleaved across banks, activations hide behind bu
 from dataclasses import dataclass
 
 from dcsim.soc.spec import ConstantDram, LpddrDram
-from dcsim.units import PS_PER_S, bytes_to_bits, ceil_div, ma_to_watts, mib_to_bytes, round_div
+from dcsim.units import PS_PER_S, bytes_to_bits, ceil_div, ma_to_watts, mib_to_bytes
 
 Dram = ConstantDram | LpddrDram
 
@@ -134,10 +134,3 @@ def powers(dram: Dram) -> DramPowers:
         refresh_watts=refresh_watts,
         idle_refresh_watts=0.0 if dram.idle == "self_refresh" else refresh_watts,
     )
-
-
-def peak_bytes_per_s(dram: Dram) -> float | None:
-    """Bandwidth without refresh; None when transfers take no time."""
-    if isinstance(dram, ConstantDram):
-        return dram.bandwidth_bytes_per_s
-    return round_div(dram.burst_bytes * PS_PER_S, dram.timing.burst_cycles * dram.timing.tck_ps)

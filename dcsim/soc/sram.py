@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from dcsim.soc.spec import CactiSram, ConstantSram
-from dcsim.units import PS_PER_S, bytes_to_bits, ceil_div, kib_to_bytes, mw_to_watts, ns_to_ps
+from dcsim.units import PS_PER_S, ceil_div, kib_to_bytes, mw_to_watts, ns_to_ps
 
 TABLE = Path(__file__).with_name("cacti45_sram.csv")
 CELLS = {"high-performance": "itrs-hp", "low-operating-power": "itrs-lop", "low-standby-power": "itrs-lstp"}
@@ -75,8 +75,3 @@ def _points(cell: str, access_width_bits: int, column: str) -> tuple[tuple[int, 
             if row["cell"] == cell and int(row["width_bits"]) == access_width_bits and row["banks"] == "1"
         ]
     return tuple(sorted(rows))
-
-
-def bytes_per_access(sram: Sram) -> int:
-    """Port width in bytes."""
-    return sram.access_width_bits // bytes_to_bits(1)

@@ -97,7 +97,7 @@ def scaled_by(node: ast.AST) -> list[ast.expr]:
 
 def number(node: ast.expr) -> float | None:
     plain = isinstance(node, ast.Constant) and type(node.value) in (int, float)
-    return float(node.value) if plain else None  # type: ignore[attr-defined]
+    return float(node.value) if plain else None  # type: ignore[attr-defined]  # plain says it is a constant
 
 
 def violations(rule: Rule, source: str, module: str) -> list[str]:

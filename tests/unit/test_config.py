@@ -76,7 +76,7 @@ def test_a_correct_file_is_read() -> None:
 
 def test_a_description_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        parse_spec(Plate, PLATE, "plate.yaml").count = 4  # type: ignore[misc]
+        parse_spec(Plate, PLATE, "plate.yaml").count = 4  # type: ignore[misc]  # assigning is what must fail
 
 
 @pytest.mark.parametrize(

@@ -195,7 +195,7 @@ class Faulty(http.server.BaseHTTPRequestHandler):
 
     def __init__(self, fault: str, *arguments: object) -> None:
         self.fault = fault
-        super().__init__(*arguments)  # type: ignore[arg-type]
+        super().__init__(*arguments)  # type: ignore[arg-type]  # what the server hands its handlers
 
     def do_GET(self) -> None:
         if self.fault == "hangs up":

@@ -101,16 +101,10 @@ def test_constant_model_costs_640_pj_per_32_bits_and_nothing_else() -> None:
 def test_constant_model_without_bandwidth_takes_no_time() -> None:
     assert dram.transfer_ps(CONSTANT, 10**9, 0) == 0
     assert dram.first_access_ps(CONSTANT, asleep=True) == 0
-    assert dram.peak_bytes_per_s(CONSTANT) is None
 
 
 def test_constant_model_with_bandwidth_takes_bytes_over_bandwidth() -> None:
     assert dram.transfer_ps(SLOW, 256, 0) == 128_000  # 256 x 4 bytes / 8e9 bytes per s = 128 ns
-    assert dram.peak_bytes_per_s(SLOW) == 8e9
-
-
-def test_peak_bandwidth_is_a_burst_over_its_cycles() -> None:
-    assert dram.peak_bytes_per_s(LPDDR3) == 6.4e9  # 32 bytes every 4 x 1250 ps
 
 
 def test_capacity_is_given_in_mib() -> None:

@@ -36,7 +36,6 @@ def test_a_filler_is_needed_from_exactly_two_to_the_bits_zeros(gap_bits: int, of
 def test_no_position_makes_no_entry() -> None:
     gaps, entry_of = relative_index.encode(positions(), 4)
     assert len(gaps) == len(entry_of) == len(relative_index.decode(gaps, 0)) == 0
-    assert relative_index.count_entries(positions(), 4) == 0
 
 
 def test_every_position_makes_gaps_of_zero() -> None:
@@ -49,9 +48,3 @@ def test_the_last_position_is_inside_and_the_next_is_not() -> None:
     assert relative_index.decode(gaps, 100)[-1] == 99
     with pytest.raises(MalformedError, match="reach position 99 in a tensor of 99 elements"):
         relative_index.decode(gaps, 99)
-
-
-@pytest.mark.parametrize("gap_bits", range(1, 13))
-def test_entries_are_counted_without_encoding(gap_bits: int) -> None:
-    sparse = positions(0, 1, 17, 300, 301, 9000, 40_000)
-    assert relative_index.count_entries(sparse, gap_bits) == len(relative_index.encode(sparse, gap_bits)[0])

@@ -110,7 +110,6 @@ def test_constant_sram_takes_no_time_and_leaks_nothing() -> None:
 def test_accesses_are_full_width_and_round_up() -> None:
     wide = cacti(512, 128, "low-operating-power")
     assert [sram.n_accesses(wide, n_bits) for n_bits in (0, 1, 128, 129)] == [0, 1, 1, 2]
-    assert sram.bytes_per_access(wide) == 16
     assert sram.capacity_bytes(wide) == 524_288
 
 
