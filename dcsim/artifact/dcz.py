@@ -1,30 +1,27 @@
-"""CompressedModel and the bytes of its `.dcz` file, specified in README.md.
+"""CompressedModel and the bytes of its `.dcz` file, specified in README.md: payloads first, then the directory.
 
-Little endian throughout. Reading allocates nothing that the file's own size does not justify.
+Payloads come first so that a network larger than memory can be written tensor by tensor; a file that was cut off has no
+directory and is refused. Reading allocates nothing that the file's own size does not justify.
 """
 
-import math
+import io
 import struct
 import zlib
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, TypeVar, get_args
+from typing import BinaryIO, Literal, get_args
 
-from dcsim.artifact.tensor import (
-    ENCODINGS,
-    FP16_BYTES,
-    FP32_BYTES,
-    Encoding,
-    Floats,
-    StoredTensor,
-    total_payload_bytes,
-)
-from dcsim.codec import relative_index
+import numpy as np
+
+from dcsim.artifact.directory import DirectoryReader, pack_record, pack_text
+from dcsim.artifact.layout import Floats
+from dcsim.artifact.tensor import FP32_BYTES, Encoding, StoredTensor, total_payload_bytes
+from dcsim.codec import varint
 from dcsim.errors import ArtifactError, ChecksumError, MalformedError, NotADczError, TruncatedError
 from dcsim.files import sha256, write_bytes
 
-T = TypeVar("T")
 Variant = Literal["dense", "pruned", "shared", "huffman"]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 
@@ -35,11 +32,11 @@ PERMITTED: dict[Variant, tuple[Encoding, ...]] = {
     "shared": ("fp32", "fp16", "pruned", "shared"),
     "huffman": ("fp32", "fp16", "pruned", "shared", "huffman"),
 }
-MAGIC = b"DCZ1"
-PREFIX = struct.Struct("<4sII")
-MAX_ELEMENTS = 1 << 32
-MAX_CODES = 1 << 10
-MAX_DIMENSIONS = 8
+MAGIC = b"DCZ2"
+MAX_TENSORS = 1 << 16
+FOOTER = struct.Struct("<II")  # bytes of the directory, its CRC-32
+CRC = struct.Struct("<I")
+SECTION_BYTES = 1 << 16  # four bytes of checksum are 0.006 % of it, and a small file needs one alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +59,12 @@ class CompressedModel:
     @cached_property
     def content(self) -> bytes:
         """The bytes of the `.dcz` file."""
-        return _write(self)
+        stream = io.BytesIO()
+        writer = DczWriter(stream, self.network, self.variant)
+        for tensor in self.tensors:
+            writer.add(tensor)
+        writer.finish()
+        return stream.getvalue()
 
     @property
     def file_bytes(self) -> int:
@@ -105,147 +107,116 @@ class CompressedModel:
         return _read(content)
 
 
-def _write(model: CompressedModel) -> bytes:
-    header = bytearray([VARIANTS.index(model.variant)])
-    header += _text(model.network) + _varint(len(model.tensors))
-    for tensor in model.tensors:
-        header += _text(tensor.name) + bytes([ENCODINGS.index(tensor.encoding), len(tensor.shape)])
-        header += b"".join(_varint(size) for size in tensor.shape)
-        if tensor.encoding not in ("fp32", "fp16"):
-            header += _varint(tensor.n_entries) + bytes([tensor.gap_bits])
-        if tensor.encoding in ("shared", "huffman"):
-            header += _varint(tensor.n_codes) + bytes([tensor.codebook_bytes])
-        header += _varint(len(tensor.payload)) + struct.pack("<I", zlib.crc32(tensor.payload))
-    prefix = PREFIX.pack(MAGIC, len(header), zlib.crc32(header))
-    return b"".join([prefix, header, *(tensor.payload for tensor in model.tensors)])
+class DczWriter:
+    """Writes a `.dcz` file tensor by tensor; it is one once `finish` was called."""
+
+    def __init__(self, stream: BinaryIO, network: str, variant: Variant) -> None:
+        self._stream = stream
+        self._front = bytes([VARIANTS.index(variant)]) + pack_text(network)
+        self._tensors: list[StoredTensor] = []
+        self._records: list[bytes] = []
+        self._crcs: list[int] = []
+        self._in_section = self._crc = 0
+        stream.write(MAGIC)
+
+    def add(self, tensor: StoredTensor) -> None:
+        """Write the payload of a tensor and keep its record."""
+        self._records.append(pack_record(tensor, self._tensors))
+        self._tensors.append(tensor)
+        self._stream.write(tensor.payload.data)
+        self._crc = zlib.crc32(tensor.payload, self._crc)
+        self._in_section += len(tensor.payload)
+        if self._in_section >= SECTION_BYTES:
+            self._end_section()
+
+    def finish(self) -> None:
+        """Write the directory."""
+        if self._in_section:
+            self._end_section()
+        sums = b"".join(map(CRC.pack, self._crcs))
+        directory = b"".join([self._front, varint.pack(len(self._records)), *self._records, sums])
+        self._stream.write(directory + FOOTER.pack(len(directory), zlib.crc32(directory)))
+
+    def _end_section(self) -> None:
+        self._crcs.append(self._crc)
+        self._in_section = self._crc = 0
 
 
 def _read(content: bytes) -> CompressedModel:
+    if content[:3] != MAGIC[:3]:
+        raise NotADczError(f"not a .dcz file: it starts with {content[:4]!r}, expected {MAGIC!r}")
     if content[:4] != MAGIC:
-        raise NotADczError(f"not a .dcz file of version 1: it starts with {content[:4]!r}, expected {MAGIC!r}")
-    if len(content) < PREFIX.size:
-        raise TruncatedError(f"the file has {len(content)} bytes, its prefix alone has {PREFIX.size}")
-    _, header_bytes, header_crc = PREFIX.unpack_from(content)
-    header = content[PREFIX.size : PREFIX.size + header_bytes]
-    if len(header) < header_bytes:
-        raise TruncatedError(f"the header declares {header_bytes} bytes, {len(header)} are there")
-    if zlib.crc32(header) != header_crc:
-        raise ChecksumError("the header does not match its checksum: the file was altered")
-    reader = _Reader(header)
-    variant = reader.choice(VARIANTS)
+        raise NotADczError(f"a .dcz file of another version, {content[:4]!r}; this dcsim reads {MAGIC!r}")
+    footer_at = len(content) - FOOTER.size
+    if footer_at < len(MAGIC):
+        raise TruncatedError(f"the file has {len(content)} bytes, less than any .dcz file")
+    directory_bytes, crc = FOOTER.unpack_from(content, footer_at)
+    directory_at = footer_at - directory_bytes
+    if directory_at < len(MAGIC):
+        raise TruncatedError(
+            f"its last bytes declare a directory of {directory_bytes}: the file was cut off or altered"
+        )
+    directory = content[directory_at:footer_at]
+    if zlib.crc32(directory) != crc:
+        raise ChecksumError("the directory does not match its checksum: the file was cut off or altered")
+    reader = DirectoryReader(directory)
+    variant = reader.choice(VARIANTS, reader.byte())
     network = reader.text()
-    at = PREFIX.size + header_bytes
-    tensors = []
-    for _ in range(reader.count()):
-        tensor, payload_bytes, payload_crc = reader.record()
-        payload = content[at : at + payload_bytes]
-        if len(payload) < payload_bytes:
-            raise TruncatedError(f"{tensor.name}: its payload declares {payload_bytes} bytes, {len(payload)} are there")
-        if zlib.crc32(payload) != payload_crc:
-            raise ChecksumError(f"{tensor.name}: the payload does not match its checksum: the file was altered")
+    payloads = np.frombuffer(content, np.uint8, directory_at - len(MAGIC), len(MAGIC))
+    tensors = _tensors(reader, variant, payloads)
+    if sum(len(tensor.payload) for tensor in tensors) != len(payloads):
+        raise MalformedError("there are bytes between the last payload and the directory")
+    for section in _sections(tensors):
+        (crc,) = CRC.unpack(reader.take(CRC.size))
+        found = 0
+        for tensor in section:
+            found = zlib.crc32(tensor.payload, found)
+        if found != crc:
+            names = section[0].name if len(section) == 1 else f"{section[0].name} to {section[-1].name}"
+            raise ChecksumError(f"{names}: the payload does not match its checksum: the file was altered")
+    if not reader.at_end():
+        raise MalformedError("the directory goes on after its last checksum")
+    for tensor in tensors:
+        _check(tensor)
+    return CompressedModel(network, variant, tensors)
+
+
+def _tensors(reader: DirectoryReader, variant: Variant, payloads: np.ndarray) -> tuple[StoredTensor, ...]:
+    tensors: list[StoredTensor] = []
+    n_tensors = reader.count()
+    if n_tensors > MAX_TENSORS:
+        raise MalformedError(f"{n_tensors} tensors, at most {MAX_TENSORS} are allowed")
+    for _ in range(n_tensors):
+        tensor = reader.record(tensors, payloads)
+        payloads = payloads[len(tensor.payload) :]
         if tensor.encoding not in PERMITTED[variant]:
             raise MalformedError(f"{tensor.name}: encoding {tensor.encoding} in a {variant} file")
-        tensors.append(_checked(replace(tensor, payload=payload)))
-        at += payload_bytes
-    if not reader.at_end():
-        raise MalformedError("the header goes on after its last record")
-    if at != len(content):
-        raise MalformedError(f"{len(content) - at} bytes follow the last payload")
+        tensors.append(tensor)
     if len({tensor.name for tensor in tensors}) != len(tensors):
         raise MalformedError("two tensors have the same name")
-    return CompressedModel(network, variant, tuple(tensors))
+    return tuple(tensors)
 
 
-def _checked(tensor: StoredTensor) -> StoredTensor:
-    """The tensor, if its payload is as long as its record implies."""
-    if math.prod(max(size, 1) for size in tensor.shape) > MAX_ELEMENTS or tensor.n_entries > tensor.n_elements:
+def _sections(tensors: Sequence[StoredTensor]) -> Iterator[list[StoredTensor]]:
+    """The runs of payloads that share a checksum: each until it has 64 KiB."""
+    section: list[StoredTensor] = []
+    n_bytes = 0
+    for tensor in tensors:
+        section.append(tensor)
+        n_bytes += len(tensor.payload)
+        if n_bytes >= SECTION_BYTES:
+            yield section
+            section, n_bytes = [], 0
+    if n_bytes:
+        yield section
+
+
+def _check(tensor: StoredTensor) -> None:
+    """Refuse a tensor whose payload is not as long as its record implies. Raises ArtifactError."""
+    n_rows, n_columns = tensor.layout.live_shape(tensor.shape)
+    if tensor.n_entries > n_rows * n_columns:
         raise MalformedError(
-            f"{tensor.name}: {tensor.n_entries} entries in {tensor.n_elements} elements is not possible"
+            f"{tensor.name}: {tensor.n_entries} entries in {n_rows * n_columns} elements are not possible"
         )
     if total_payload_bytes(tensor.blocks) != len(tensor.payload):
         raise MalformedError(f"{tensor.name}: the payload has {len(tensor.payload)} bytes, its record implies others")
-    if tensor.encoding in ("fp32", "fp16"):
-        size = FP32_BYTES if tensor.encoding == "fp32" else FP16_BYTES
-        if tensor.n_elements * size != len(tensor.payload):
-            raise MalformedError(f"{tensor.name}: {tensor.n_elements} values do not fill {len(tensor.payload)} bytes")
-    return tensor
-
-
-def _varint(value: int) -> bytes:
-    """LEB128: seven bits a byte, lowest first, the top bit set on all but the last."""
-    encoded = bytearray()
-    while value > 0x7F:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
-
-
-def _text(text: str) -> bytes:
-    encoded = text.encode()
-    return _varint(len(encoded)) + encoded
-
-
-class _Reader:
-    """A cursor over the header that never reads past its end."""
-
-    def __init__(self, header: bytes) -> None:
-        self._header = header
-        self._at = 0
-
-    def at_end(self) -> bool:
-        return self._at == len(self._header)
-
-    def take(self, n_bytes: int) -> bytes:
-        taken = self._header[self._at : self._at + n_bytes]
-        if len(taken) < n_bytes:
-            raise TruncatedError("the header ends inside a record")
-        self._at += n_bytes
-        return taken
-
-    def count(self) -> int:
-        value = shift = 0
-        while True:
-            byte = self.take(1)[0]
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return value
-            if shift > 56:
-                raise MalformedError("a number in the header is too long")
-
-    def text(self) -> str:
-        try:
-            return self.take(self.count()).decode()
-        except UnicodeDecodeError as error:
-            raise MalformedError("a name in the header is not UTF-8") from error
-
-    def choice(self, options: tuple[T, ...]) -> T:
-        index = self.take(1)[0]
-        if index >= len(options):
-            raise MalformedError(f"unknown variant or encoding number {index}")
-        return options[index]
-
-    def record(self) -> tuple[StoredTensor, int, int]:
-        """A tensor without its payload, the payload's length and its checksum."""
-        name, encoding = self.text(), self.choice(ENCODINGS)
-        n_dimensions = self.take(1)[0]
-        if n_dimensions > MAX_DIMENSIONS:
-            raise MalformedError(f"{name}: {n_dimensions} dimensions, at most {MAX_DIMENSIONS} are allowed")
-        shape = tuple(self.count() for _ in range(n_dimensions))
-        n_entries = gap_bits = n_codes = codebook_bytes = 0
-        if encoding not in ("fp32", "fp16"):
-            n_entries, gap_bits = self.count(), self.take(1)[0]
-            if not 1 <= gap_bits <= relative_index.MAX_GAP_BITS:
-                raise MalformedError(f"{name}: {gap_bits}-bit gaps, expected 1 to {relative_index.MAX_GAP_BITS}")
-        if encoding in ("shared", "huffman"):
-            n_codes, codebook_bytes = self.count(), self.take(1)[0]
-            if not 1 <= n_codes <= MAX_CODES or codebook_bytes not in (FP16_BYTES, FP32_BYTES):
-                raise MalformedError(f"{name}: a codebook of {n_codes} values of {codebook_bytes} bytes is not allowed")
-        payload_bytes = self.count()
-        (crc,) = struct.unpack("<I", self.take(4))
-        return (
-            StoredTensor(name, shape, encoding, b"", n_entries, n_codes, gap_bits, codebook_bytes),
-            payload_bytes,
-            crc,
-        )

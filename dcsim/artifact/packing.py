@@ -1,25 +1,51 @@
 """Weights in, a CompressedModel out: every tensor losslessly in the smallest encoding that the variant permits."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from dcsim.artifact.dcz import MAX_CODES, MAX_DIMENSIONS, VARIANTS, CompressedModel, Variant
-from dcsim.artifact.tensor import Floats, StoredTensor
+from dcsim.artifact.dcz import PERMITTED, CompressedModel, Variant
+from dcsim.artifact.directory import MAX_CODES, MAX_DIMENSIONS, MAX_ELEMENTS
+from dcsim.artifact.layout import Floats, Layout, find_dead
+from dcsim.artifact.streams import HuffmanParts
+from dcsim.artifact.tensor import FP16_BYTES, FP32_BYTES, Bytes, Encoding, StoredTensor
 from dcsim.codec import fixed_width, huffman, relative_index
+from dcsim.codec.relative_index import Nonzeros
 from dcsim.errors import ArtifactError
+from dcsim.units import bits_to_bytes
 
-MAX_AUTO_GAP_BITS = 8
+#: up to this size every layout is tried; in a larger tensor order and dead units are worth nothing beside the time
+TRY_LAYOUTS_ELEMENTS = 1 << 22
 
 Weights = Mapping[str, Floats]
 GapBits = int | Literal["auto"]
 
 
+@dataclass(frozen=True, eq=False)
+class Shared:
+    """A tensor whose nonzeros share few values.
+
+    Attributes:
+        codebook: value of each code; code 0 is the value zero.
+        codes: code of every nonzero, uint8 up to 256 codes, else uint16.
+        owner: the stored tensor whose codebook this is, times `scale`.
+    """
+
+    codebook: Floats
+    codes: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+    owner: StoredTensor | None = None
+    scale: float = 1.0
+
+
 def pack(
-    network: str, variant: Variant, weights: Weights, gap_bits: Mapping[str, GapBits] | None = None
+    network: str,
+    variant: Variant,
+    weights: Weights,
+    gap_bits: Mapping[str, GapBits] | None = None,
+    layouts: Mapping[str, Layout] | None = None,
 ) -> CompressedModel:
     """Store `weights` losslessly as `variant`: each tensor in the smallest encoding the variant permits.
 
@@ -28,21 +54,18 @@ def pack(
     Args:
         network: name to record.
         weights: fp32 arrays by tensor name; already pruned, already shared. Order is kept.
-        gap_bits: width of the relative index by tensor name; `auto` or absent takes the smallest result.
+        gap_bits: width of the relative index by tensor name, 0 to 16; `auto` or absent takes the smallest result.
+        layouts: by tensor name; absent takes the smallest of those without slices.
 
     Raises:
-        ArtifactError: a tensor is not finite, so no decoder could be trusted with it.
+        ArtifactError: a tensor cannot be stored, or a gap width or a layout is not possible.
     """
-    chosen = gap_bits or {}
-    tensors = []
-    for name, values in weights.items():
-        with np.errstate(over="ignore"):
-            single = np.asarray(values, np.float32) + np.float32(0)
-        if single.ndim > MAX_DIMENSIONS:
-            raise ArtifactError(f"{name} has {single.ndim} dimensions, at most {MAX_DIMENSIONS} can be stored")
-        if not np.isfinite(single).all():
-            raise ArtifactError(f"{name} holds values that are not finite")
-        tensors.append(_pack_tensor(name, single, variant, chosen.get(name, "auto")))
+    tensors = [
+        pack_tensor(
+            name, values, variant, gap_bits=(gap_bits or {}).get(name, "auto"), layout=(layouts or {}).get(name)
+        )
+        for name, values in weights.items()
+    ]
     return CompressedModel(network, variant, tuple(tensors))
 
 
@@ -51,85 +74,144 @@ def repack(model: CompressedModel, variant: Variant) -> CompressedModel:
     return pack(model.network, variant, model.decode())
 
 
-def _pack_tensor(name: str, values: Floats, variant: Variant, gap_bits: GapBits) -> StoredTensor:
-    dense = StoredTensor(name, values.shape, "fp32", values.astype("<f4").tobytes())
-    if variant == "dense":
-        return dense
-    if values.ndim < 2:
-        half = _half_if_exact(values)
-        return dense if half is None else StoredTensor(name, values.shape, "fp16", half)
-    widths = range(1, MAX_AUTO_GAP_BITS + 1) if gap_bits == "auto" else [gap_bits]
-    encoders = _ENCODERS[: VARIANTS.index(variant)]
-    candidates = [dense, *(encoder(name, values, width) for encoder in encoders for width in widths)]
-    return min((c for c in candidates if c is not None), key=lambda tensor: len(tensor.payload))
+def pack_tensor(
+    name: str, values: Floats, variant: Variant, *, gap_bits: GapBits = "auto", layout: Layout | None = None
+) -> StoredTensor:
+    """One tensor in the smallest encoding that `variant` permits; see `pack`. Raises ArtifactError."""
+    single = as_fp32(name, values)
+    require_gap_bits(gap_bits)
+    stored = [_plain(name, single, encoding) for encoding in PERMITTED[variant] if encoding in ("fp32", "fp16")]
+    candidates = [tensor for tensor in stored if tensor is not None]
+    if variant != "dense" and single.ndim > 1:
+        for tried in [layout] if layout else _layouts(single):
+            nonzeros = relative_index.find(tried.flatten(single), tried.slice_elements(single.shape))
+            shared = share_exactly(nonzeros.values) if variant != "pruned" else None
+            for encoding in PERMITTED[variant][2:]:
+                if encoding == "pruned" or shared:
+                    candidates.append(
+                        pack_sparse(name, single.shape, encoding, tried, nonzeros, shared, gap_bits=gap_bits)
+                    )
+    return min(candidates, key=lambda tensor: len(tensor.payload))
 
 
-def _pack_pruned(name: str, values: Floats, gap_bits: int) -> StoredTensor | None:
-    flat = values.ravel()
-    positions = np.flatnonzero(flat)
-    gaps, entry_of = relative_index.encode(positions, gap_bits)
-    stored = np.zeros(len(gaps), "<f4")
-    stored[entry_of] = flat[positions]
-    payload = stored.tobytes() + fixed_width.pack(gaps, gap_bits)
-    return StoredTensor(name, values.shape, "pruned", payload, n_entries=len(gaps), gap_bits=gap_bits)
+def as_fp32(name: str, values: npt.NDArray) -> Floats:
+    """The values as they can be stored: fp32, no negative zeros. Raises ArtifactError."""
+    with np.errstate(over="ignore"):
+        single = np.asarray(values, np.float32) + np.float32(0)
+    if single.ndim > MAX_DIMENSIONS or single.size > MAX_ELEMENTS:
+        raise ArtifactError(
+            f"{name}, shape {single.shape}, cannot be stored: at most {MAX_DIMENSIONS} dimensions and {MAX_ELEMENTS} "
+            "elements are possible"
+        )
+    if not np.isfinite(single).all():
+        raise ArtifactError(f"{name} holds values that are not finite")
+    return single
 
 
-def _shared_parts(
-    values: Floats, gap_bits: int
-) -> tuple[Floats, npt.NDArray[np.uint16], npt.NDArray[np.uint16]] | None:
-    """Codebook (entry 0 is zero), code and gap of every entry; None when the tensor does not share few values."""
-    flat = values.ravel()
-    positions = np.flatnonzero(flat)
-    distinct, codes_of = np.unique(flat[positions], return_inverse=True)
-    if len(distinct) + 1 > MAX_CODES:
+def require_gap_bits(gap_bits: GapBits) -> None:
+    """Refuse a gap width that no file can have. Raises ArtifactError."""
+    if gap_bits != "auto" and not 0 <= gap_bits <= relative_index.MAX_GAP_BITS:
+        raise ArtifactError(f"gaps of {gap_bits} bits are not possible: 0 to {relative_index.MAX_GAP_BITS}, or auto")
+
+
+def _layouts(values: Floats) -> Iterator[Layout]:
+    """The layouts worth trying: both orders, each with dead units left out where there are any."""
+    yield Layout()
+    if values.size > TRY_LAYOUTS_ELEMENTS:
+        return
+    yield Layout("columns")
+    rows, columns = find_dead(values)
+    if rows or columns:
+        yield Layout("rows", live_rows=rows, live_columns=columns)
+        yield Layout("columns", live_rows=rows, live_columns=columns)
+
+
+def share_exactly(values: Floats) -> Shared | None:
+    """The few values that `values` share, or None when they are more than a codebook holds."""
+    step = max(1, len(values) // (2 * MAX_CODES))
+    if len(np.unique(values[::step])) >= MAX_CODES:  # a look at some spares sorting all
         return None
-    gaps, entry_of = relative_index.encode(positions, gap_bits)
-    codes = np.zeros(len(gaps), np.uint16)
-    codes[entry_of] = codes_of + 1
-    return np.concatenate([np.zeros(1, np.float32), distinct]), codes, gaps
-
-
-def _pack_shared(name: str, values: Floats, gap_bits: int) -> StoredTensor | None:
-    parts = _shared_parts(values, gap_bits)
-    if parts is None:
+    distinct, codes = np.unique(values, return_inverse=True)
+    if len(distinct) >= MAX_CODES:
         return None
-    codebook, codes, gaps = parts
-    stored = _write_codebook(codebook)
+    kind = np.uint8 if len(distinct) < 1 << 8 else np.uint16
+    return Shared(np.concatenate([np.zeros(1, np.float32), distinct]), (codes + 1).astype(kind))
+
+
+def pack_sparse(
+    name: str,
+    shape: tuple[int, ...],
+    encoding: Encoding,
+    layout: Layout,
+    nonzeros: Nonzeros,
+    shared: Shared | None,
+    *,
+    gap_bits: GapBits,
+) -> StoredTensor:
+    """A tensor as `pruned`, or with `shared` as `shared` or `huffman`, from what is not zero in its scan."""
+    if gap_bits == "auto":
+        gap_bits = _smallest_gap_bits(encoding, nonzeros, shared)
+    front, count_bits = _front(layout, nonzeros, gap_bits)
     tensor = StoredTensor(
-        name, values.shape, "shared", b"", len(gaps), len(codebook), gap_bits, len(stored) // len(codebook)
+        name, shape, encoding, np.zeros(0, np.uint8), gap_bits=gap_bits, layout=layout, count_bits=count_bits
     )
-    payload = stored + fixed_width.pack(codes, tensor.code_bits) + fixed_width.pack(gaps, gap_bits)
-    return replace(tensor, payload=payload)
+    symbols = nonzeros.values if encoding == "pruned" or shared is None else shared.codes
+    gaps, stored = relative_index.encode(nonzeros.skips, symbols, gap_bits)
+    tensor = replace(tensor, n_entries=len(gaps))
+    if shared is None or encoding == "pruned":
+        return replace(
+            tensor, payload=_joined([front, stored.astype("<f4").tobytes(), fixed_width.pack(gaps, gap_bits)])
+        )
+    n_codes = len(shared.codebook)
+    values = np.array([shared.scale], np.float32) if shared.owner else shared.codebook[1:]
+    half = _half_if_exact(values)
+    codebook = values.astype("<f4").tobytes() if half is None else half
+    size = FP32_BYTES if half is None else FP16_BYTES
+    tensor = replace(tensor, n_codes=n_codes, codebook_bytes=size, owner=shared.owner)
+    if encoding == "shared":
+        packed = [fixed_width.pack(stored, tensor.code_bits), fixed_width.pack(gaps, gap_bits)]
+        return replace(tensor, payload=_joined([front, codebook, *packed]))
+    parts, pieces = HuffmanParts.make(huffman.encode(stored, n_codes), huffman.encode(gaps, 1 << gap_bits))
+    del parts
+    return replace(tensor, payload=_joined([front, codebook, *pieces]))
 
 
-def _pack_huffman(name: str, values: Floats, gap_bits: int) -> StoredTensor | None:
-    parts = _shared_parts(values, gap_bits)
-    if parts is None:
-        return None
-    codebook, codes, gaps = parts
-    stored = _write_codebook(codebook)
-    coded = [huffman.encode(codes), huffman.encode(gaps)]
-    tables = b"".join(
-        huffman.pack_lengths(np.pad(stream.lengths, (0, size - len(stream.lengths))))
-        for stream, size in zip(coded, (len(codebook), 1 << gap_bits), strict=True)
-    )
-    bits = b"".join(stream.block_bits.astype("<u4").tobytes() for stream in coded)
-    payload = stored + tables + bits + coded[0].payload + coded[1].payload
-    return StoredTensor(
-        name, values.shape, "huffman", payload, len(gaps), len(codebook), gap_bits, len(stored) // len(codebook)
-    )
+def _smallest_gap_bits(encoding: Encoding, nonzeros: Nonzeros, shared: Shared | None) -> int:
+    skips = nonzeros.skips
+    if encoding == "huffman" and shared:
+        return relative_index.smallest_gap_bits(skips, np.bincount(shared.codes, minlength=len(shared.codebook)))
+    code_bits = 32 if shared is None or encoding == "pruned" else max(1, (len(shared.codebook) - 1).bit_length())
+    widest = min(relative_index.MAX_GAP_BITS, int(skips.max(initial=0)).bit_length())
+    return min(range(widest + 1), key=lambda bits: relative_index.n_entries(skips, bits) * (code_bits + bits))
 
 
-_ENCODERS: tuple[Callable[[str, Floats, int], StoredTensor | None], ...] = (_pack_pruned, _pack_shared, _pack_huffman)
+def _front(layout: Layout, nonzeros: Nonzeros, gap_bits: int) -> tuple[bytes, int]:
+    """Bitmaps of live units and entry counts of slices, and the width of a count."""
+    pieces = [
+        np.packbits(live.mask, bitorder="little").tobytes()
+        for live in (layout.live_rows, layout.live_columns)
+        if live and not live.is_count
+    ]
+    if not layout.is_sliced:
+        return b"".join(pieces), 0
+    counts = relative_index.entries_per_slice(nonzeros, gap_bits)
+    count_bits = max(1, int(counts.max(initial=0)).bit_length())
+    return b"".join([*pieces, fixed_width.pack(counts, count_bits)]), count_bits
 
 
-def _write_codebook(codebook: Floats) -> bytes:
-    """fp16 where that is exact, fp32 otherwise."""
-    half = _half_if_exact(codebook)
-    return codebook.astype("<f4").tobytes() if half is None else half
+def _plain(name: str, values: Floats, encoding: Encoding) -> StoredTensor | None:
+    if encoding == "fp32":
+        stored: bytes | None = values.astype("<f4", copy=False).tobytes()
+    else:
+        stored = _half_if_exact(values)
+    return None if stored is None else StoredTensor(name, values.shape, encoding, np.frombuffer(stored, np.uint8))
 
 
 def _half_if_exact(values: Floats) -> bytes | None:
     with np.errstate(over="ignore"):
         half = values.astype("<f2")
     return half.tobytes() if np.array_equal(half.astype(np.float32), values) else None
+
+
+def _joined(pieces: list[bytes | Bytes]) -> Bytes:
+    return np.frombuffer(b"".join(memoryview(piece) for piece in pieces), np.uint8)

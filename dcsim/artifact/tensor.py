@@ -9,15 +9,17 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from dcsim.artifact.layout import Floats, Layout
+from dcsim.artifact.streams import HuffmanParts
 from dcsim.codec import fixed_width, huffman, relative_index
 from dcsim.errors import MalformedError, TruncatedError
-from dcsim.units import BITS_PER_BYTE, FP32_BITS, bits_to_bytes
+from dcsim.units import FP32_BITS, bits_to_bytes, bytes_to_bits
 
 Encoding = Literal["fp32", "fp16", "pruned", "shared", "huffman"]
 ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 FP16_BYTES, FP32_BYTES = 2, 4
 
-Floats = npt.NDArray[np.float32]
+Bytes = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -32,16 +34,28 @@ class Block:
 
 @dataclass(frozen=True, eq=False)
 class StoredTensor:
-    """One tensor as it lies in the file."""
+    """One tensor as it lies in the file.
+
+    Attributes:
+        payload: uint8.
+        n_entries: nonzeros and fillers of a sparse encoding.
+        n_codes: size of the codebook, the value zero included.
+        codebook_bytes: bytes of one value of the codebook, or of the scale.
+        count_bits: width of the entry count of every slice, where gaps start anew.
+        owner: the tensor whose codebook this one uses, times a scale of its own.
+    """
 
     name: str
     shape: tuple[int, ...]
     encoding: Encoding
-    payload: bytes
+    payload: Bytes
     n_entries: int = 0
     n_codes: int = 0
     gap_bits: int = 0
     codebook_bytes: int = 0
+    layout: Layout = Layout()
+    count_bits: int = 0
+    owner: "StoredTensor | None" = None
 
     @property
     def n_elements(self) -> int:
@@ -52,118 +66,146 @@ class StoredTensor:
         """Width of a fixed-width code [bits]."""
         return max(1, (self.n_codes - 1).bit_length())
 
+    @property
+    def is_sparse(self) -> bool:
+        """Whether entries and gaps are stored, rather than every value."""
+        return self.encoding in ("pruned", "shared", "huffman")
+
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
-        """Every part of the payload in file order; whole bytes each, which together are the payload."""
-        if self.encoding in ("fp32", "fp16"):
-            return (Block("values", 0, self.n_elements, len(self.payload) * BITS_PER_BYTE),)
-        if self.encoding == "pruned":
-            return (
-                Block("values", 0, self.n_entries, self.n_entries * FP32_BITS),
-                Block("gaps", 0, self.n_entries, self.n_entries * self.gap_bits),
-            )
-        codebook = Block("codebook", 0, self.n_codes, self.n_codes * self.codebook_bytes * BITS_PER_BYTE)
-        if self.encoding == "shared":
-            return (
-                codebook,
-                Block("codes", 0, self.n_entries, self.n_entries * self.code_bits),
-                Block("gaps", 0, self.n_entries, self.n_entries * self.gap_bits),
-            )
-        parts = _HuffmanParts.parse(self)
-        tables = Block("tables", 0, self.n_codes + (1 << self.gap_bits), len(parts.tables) * BITS_PER_BYTE)
-        coded = [
-            Block(stream, index, _block_symbols(self.n_entries, index), int(n_bits))
-            for stream, encoded in (("codes", parts.codes), ("gaps", parts.gaps))
-            for index, n_bits in enumerate(encoded.block_bits)
+        """Every part of the payload in file order; whole bytes each, which together are the payload. Raises ArtifactError."""
+        if not self.is_sparse:
+            return (Block("values", 0, self.n_elements, bytes_to_bits(len(self.payload))),)
+        front = [
+            Block("live", 0, len(live.mask), len(live.mask))
+            for live in (self.layout.live_rows, self.layout.live_columns)
+            if live and not live.is_count
         ]
-        return (codebook, tables, *coded)
-
-    def entries(self) -> tuple[npt.NDArray[np.int64], Floats]:
-        """Position and value of every stored entry, fillers included. Raises ArtifactError."""
-        if self.encoding in ("fp32", "fp16"):
-            kind = "<f4" if self.encoding == "fp32" else "<f2"
-            return np.arange(self.n_elements), np.frombuffer(self.payload, kind).astype(np.float32)
+        if self.layout.is_sliced:
+            n_slices = self.layout.n_slices(self.shape)
+            front.append(Block("pointers", 0, n_slices, n_slices * self.count_bits))
         if self.encoding == "pruned":
-            at = self.n_entries * FP32_BYTES
-            values = np.frombuffer(self.payload[:at], "<f4").astype(np.float32)
-            return self._positions(fixed_width.unpack(self.payload[at:], self.gap_bits, self.n_entries), values), values
-        codes, gaps = self._codes_and_gaps()
-        codebook = _read_codebook(self.payload, self.n_codes, self.codebook_bytes)
+            return (*front, self._fixed("values", FP32_BITS), self._fixed("gaps", self.gap_bits))
+        n_values = 1 if self.owner else self.n_codes - 1
+        front.append(Block("codebook", 0, n_values, bytes_to_bits(n_values * self.codebook_bytes)))
+        if self.encoding == "shared":
+            return (*front, self._fixed("codes", self.code_bits), self._fixed("gaps", self.gap_bits))
+        parts = self._huffman_parts
+        front.append(Block("tables", 0, self.n_codes + (1 << self.gap_bits), bytes_to_bits(parts.table_bytes)))
+        coded = [
+            Block(stream, index, min(huffman.BLOCK_SYMBOLS, self.n_entries - first), bytes_to_bits(int(n_bytes)))
+            for stream, encoded in (("codes", parts.codes), ("gaps", parts.gaps))
+            for index, (first, n_bytes) in enumerate(
+                zip(range(0, self.n_entries, huffman.BLOCK_SYMBOLS), huffman.block_bytes(encoded), strict=True)
+            )
+        ]
+        return (*front, *coded)
+
+    def _fixed(self, stream: str, width_bits: int) -> Block:
+        return Block(stream, 0, self.n_entries, self.n_entries * width_bits)
+
+    @cached_property
+    def _front_bytes(self) -> int:
+        """Bytes before the codebook or the values: live units and slice counts, each from a byte on."""
+        n_bits = [
+            len(live.mask) for live in (self.layout.live_rows, self.layout.live_columns) if live and not live.is_count
+        ]
+        if self.layout.is_sliced:
+            n_bits.append(self.layout.n_slices(self.shape) * self.count_bits)
+        return sum(map(bits_to_bytes, n_bits))
+
+    @cached_property
+    def _streams_at(self) -> int:
+        """First byte after the codebook."""
+        return self._front_bytes + (1 if self.owner else self.n_codes - 1) * self.codebook_bytes
+
+    @cached_property
+    def _huffman_parts(self) -> HuffmanParts:
+        return HuffmanParts.parse(self.payload[self._streams_at :], self.n_entries, self.n_codes, 1 << self.gap_bits)
+
+    @cached_property
+    def codebook(self) -> Floats:
+        """Value of every code; code 0 is the value zero. fp32, rounded once where a scale applies. Raises ArtifactError."""
+        kind = "<f2" if self.codebook_bytes == FP16_BYTES else "<f4"
+        stored = self.payload[self._front_bytes : self._streams_at].tobytes()
+        values = np.frombuffer(stored, kind).astype(np.float32)
+        if self.owner:
+            with np.errstate(over="ignore", under="ignore"):
+                values = self.owner.codebook[1:] * values[0]
+        if not np.isfinite(values).all():
+            raise MalformedError(f"{self.name}: the codebook holds values that are not finite")
+        return np.concatenate([np.zeros(1, np.float32), values])
+
+    def codes(self) -> npt.NDArray[np.integer]:
+        """The code of every entry of a `shared` or `huffman` tensor. Raises ArtifactError."""
+        if self.encoding == "huffman":
+            codes: npt.NDArray[np.integer] = huffman.decode(self._huffman_parts.codes)
+        else:
+            codes = fixed_width.unpack(self.payload[self._streams_at :], self.code_bits, self.n_entries)
         if len(codes) and int(codes.max()) >= self.n_codes:
             raise MalformedError(f"{self.name}: a code points past the codebook of {self.n_codes}")
-        if codebook[0] != 0:
-            raise MalformedError(f"{self.name}: code 0 must be the value zero")
-        return self._positions(gaps, codebook[codes]), codebook[codes]
+        return codes
 
-    def _positions(self, gaps: npt.NDArray[np.integer], values: Floats) -> npt.NDArray[np.int64]:
-        """Position of every entry, after a look at the fillers: full gaps, and none at the end."""
-        if ((values == 0) & (gaps != (1 << self.gap_bits) - 1)).any():
-            raise MalformedError(f"{self.name}: an entry of value zero is no filler")
-        if len(values) and values[-1] == 0:
-            raise MalformedError(f"{self.name}: zeros after the last nonzero are stored")
-        return relative_index.decode(gaps, self.n_elements)
+    def gaps(self) -> npt.NDArray[np.integer]:
+        """The gap of every entry of a sparse tensor. Raises ArtifactError."""
+        if self.encoding == "huffman":
+            return huffman.decode(self._huffman_parts.gaps)
+        width_bits = FP32_BITS if self.encoding == "pruned" else self.code_bits
+        at = self._front_bytes if self.encoding == "pruned" else self._streams_at
+        return fixed_width.unpack(
+            self.payload[at + bits_to_bytes(self.n_entries * width_bits) :], self.gap_bits, self.n_entries
+        )
+
+    def values(self) -> Floats:
+        """The value of every entry, fillers included; without gaps, of every element. Raises ArtifactError."""
+        return self.codebook[self.codes()] if self.encoding in ("shared", "huffman") else self._plain_values()
+
+    def _plain_values(self) -> Floats:
+        """The values of a tensor without a codebook."""
+        n_values = self.n_entries if self.is_sparse else self.n_elements
+        kind, size = ("<f2", FP16_BYTES) if self.encoding == "fp16" else ("<f4", FP32_BYTES)
+        stored = self.payload[self._front_bytes if self.is_sparse else 0 :][: n_values * size]
+        if len(stored) < n_values * size:
+            raise TruncatedError(f"{self.name}: {n_values} values need more than {len(stored)} bytes")
+        values = np.frombuffer(stored.tobytes(), kind).astype(np.float32, copy=False)
+        if not np.isfinite(values).all():
+            raise MalformedError(f"{self.name} holds values that are not finite")
+        return values
 
     def n_nonzero(self) -> int:
         """Elements that are not zero. Raises ArtifactError."""
-        return int(np.count_nonzero(self.entries()[1]))
+        return int(np.count_nonzero(self.values()))
 
     def decode(self) -> Floats:
         """The tensor's values, bit for bit as they were stored. Raises ArtifactError."""
-        positions, values = self.entries()
-        dense = np.zeros(self.n_elements, np.float32)
-        dense[positions] = values
-        return dense.reshape(self.shape)
+        if not self.is_sparse:
+            return self._plain_values().reshape(self.shape)
+        codebook = None if self.encoding == "pruned" else self.codebook
+        symbols = self._plain_values() if codebook is None else self.codes()
+        try:
+            flat = relative_index.place(
+                self.gaps(),
+                symbols,
+                codebook,
+                self.gap_bits,
+                self._entries_per_slice(),
+                self.layout.slice_elements(self.shape),
+            )
+        except MalformedError as error:
+            raise MalformedError(f"{self.name}: {error}") from error
+        return self.layout.restore(flat, self.shape)
 
-    def _codes_and_gaps(self) -> tuple[npt.NDArray[np.integer], npt.NDArray[np.integer]]:
-        if self.encoding == "huffman":
-            parts = _HuffmanParts.parse(self)
-            return huffman.decode(parts.codes), huffman.decode(parts.gaps)
-        at = self.n_codes * self.codebook_bytes
-        split = at + bits_to_bytes(self.n_entries * self.code_bits)
-        codes = fixed_width.unpack(self.payload[at:split], self.code_bits, self.n_entries)
-        return codes, fixed_width.unpack(self.payload[split:], self.gap_bits, self.n_entries)
-
-
-@dataclass(frozen=True, eq=False)
-class _HuffmanParts:
-    """The payload of a `huffman` tensor, cut up: codebook | tables | block bits | code blocks | gap blocks."""
-
-    tables: bytes
-    codes: huffman.HuffmanStream
-    gaps: huffman.HuffmanStream
-
-    @classmethod
-    def parse(cls, tensor: StoredTensor) -> "_HuffmanParts":
-        payload, n_entries = tensor.payload, tensor.n_entries
-        at = tensor.n_codes * tensor.codebook_bytes
-        codes_end = at + huffman.packed_lengths_bytes(tensor.n_codes)
-        gaps_end = codes_end + huffman.packed_lengths_bytes(1 << tensor.gap_bits)
-        n_blocks = huffman.n_blocks(n_entries)
-        tables_end = gaps_end + 2 * n_blocks * 4
-        if tables_end > len(payload):
-            raise TruncatedError(f"{tensor.name}: the payload ends inside its code tables")
-        code_lengths = huffman.unpack_lengths(payload[at:codes_end], tensor.n_codes)
-        gap_lengths = huffman.unpack_lengths(payload[codes_end:gaps_end], 1 << tensor.gap_bits)
-        bits = np.frombuffer(payload[gaps_end:tables_end], "<u4").astype(np.int64)
-        code_bits, gap_bits = bits[:n_blocks], bits[n_blocks:]
-        split = tables_end + sum(bits_to_bytes(int(n)) for n in code_bits)
-        end = split + sum(bits_to_bytes(int(n)) for n in gap_bits)
-        if end != len(payload):
-            raise MalformedError(f"{tensor.name}: its blocks end at byte {end} of {len(payload)}")
-        return cls(
-            payload[at:tables_end],
-            huffman.HuffmanStream(n_entries, code_lengths, code_bits, payload[tables_end:split]),
-            huffman.HuffmanStream(n_entries, gap_lengths, gap_bits, payload[split:]),
-        )
-
-
-def _block_symbols(n_symbols: int, block: int) -> int:
-    return min(huffman.BLOCK_SYMBOLS, n_symbols - block * huffman.BLOCK_SYMBOLS)
-
-
-def _read_codebook(payload: bytes, n_codes: int, codebook_bytes: int) -> Floats:
-    kind = "<f2" if codebook_bytes == FP16_BYTES else "<f4"
-    return np.frombuffer(payload[: n_codes * codebook_bytes], kind).astype(np.float32)
+    def _entries_per_slice(self) -> npt.NDArray[np.int64]:
+        if not self.layout.is_sliced:
+            return np.array([self.n_entries], np.int64)
+        n_slices = self.layout.n_slices(self.shape)
+        at = self._front_bytes - bits_to_bytes(n_slices * self.count_bits)
+        counts = fixed_width.unpack(self.payload[at : self._front_bytes], self.count_bits, n_slices).astype(np.int64)
+        if int(counts.sum()) != self.n_entries:
+            raise MalformedError(
+                f"{self.name}: its slices hold {counts.sum()} entries, its record says {self.n_entries}"
+            )
+        return counts
 
 
 def total_payload_bytes(blocks: Iterable[Block]) -> int:

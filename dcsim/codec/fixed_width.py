@@ -4,29 +4,37 @@ import numpy as np
 import numpy.typing as npt
 
 from dcsim.errors import MalformedError, TruncatedError
-from dcsim.units import bits_to_bytes
+from dcsim.units import BITS_PER_BYTE, bits_to_bytes
+
+MAX_WIDTH_BITS = 32
 
 
-def pack(symbols: npt.NDArray[np.integer], width_bits: int) -> bytes:
-    """Pack `symbols` (1-D, each below 2**width_bits) into ceil(n * width_bits / 8) bytes."""
-    shifts = np.arange(width_bits, dtype=np.uint32)
-    bits = (symbols.astype(np.uint32)[:, None] >> shifts) & 1
-    return np.packbits(bits.astype(np.uint8).ravel(), bitorder="little").tobytes()
+def pack(fields: npt.NDArray[np.integer], width_bits: int) -> bytes:
+    """Pack 1-D `fields`, each below 2**width_bits, into ceil(n * width_bits / 8) bytes; no field wider than 32 bits."""
+    from dcsim.codec import bit_kernels
+
+    n_bytes = bits_to_bytes(len(fields) * width_bits)
+    packed = np.zeros(n_bytes + BITS_PER_BYTE, np.uint8)
+    bit_kernels.pack_fields(fields, width_bits, packed)
+    return packed[:n_bytes].tobytes()
 
 
-def unpack(payload: bytes, width_bits: int, n_symbols: int) -> npt.NDArray[np.uint32]:
-    """The `n_symbols` fields that `pack` wrote.
+def unpack(payload: npt.NDArray[np.uint8], width_bits: int, n_fields: int) -> npt.NDArray[np.uint32]:
+    """The `n_fields` fields that `pack` wrote.
 
     Raises:
         TruncatedError: the payload is too short.
         MalformedError: the padding bits of the last byte are not zero.
     """
-    n_bits = n_symbols * width_bits
-    if len(payload) < bits_to_bytes(n_bits):
-        raise TruncatedError(f"{n_symbols} fields of {width_bits} bits need more than {len(payload)} bytes")
-    bits = np.unpackbits(np.frombuffer(payload, np.uint8, bits_to_bytes(n_bits)), bitorder="little")
-    if bits[n_bits:].any():
+    from dcsim.codec import bit_kernels
+
+    n_bits = n_fields * width_bits
+    n_bytes = bits_to_bytes(n_bits)
+    if len(payload) < n_bytes:
+        raise TruncatedError(f"{n_fields} fields of {width_bits} bits need more than {len(payload)} bytes")
+    n_spare = n_bytes * BITS_PER_BYTE - n_bits
+    if n_spare and payload[n_bytes - 1] >> (BITS_PER_BYTE - n_spare):
         raise MalformedError("padding bits after the last field are not zero")
-    weights = np.uint32(1) << np.arange(width_bits, dtype=np.uint32)
-    fields = bits[:n_bits].reshape(n_symbols, width_bits).astype(np.uint32)
-    return fields @ weights
+    fields = np.empty(n_fields, np.uint32)
+    bit_kernels.unpack_fields(np.concatenate([payload[:n_bytes], np.zeros(8, np.uint8)]), width_bits, fields)
+    return fields
