@@ -124,7 +124,7 @@ class DczWriter:
         self._records.append(pack_record(tensor, self._tensors))
         self._tensors.append(tensor)
         self._stream.write(tensor.payload.data)
-        self._crc = zlib.crc32(tensor.payload, self._crc)
+        self._crc = zlib.crc32(tensor.payload.data, self._crc)
         self._in_section += len(tensor.payload)
         if self._in_section >= SECTION_BYTES:
             self._end_section()
@@ -153,9 +153,7 @@ def _read(content: bytes) -> CompressedModel:
     directory_bytes, crc = FOOTER.unpack_from(content, footer_at)
     directory_at = footer_at - directory_bytes
     if directory_at < len(MAGIC):
-        raise TruncatedError(
-            f"its last bytes declare a directory of {directory_bytes}: the file was cut off or altered"
-        )
+        raise TruncatedError(f"a directory of {directory_bytes} bytes does not fit in: the file was cut off or altered")
     directory = content[directory_at:footer_at]
     if zlib.crc32(directory) != crc:
         raise ChecksumError("the directory does not match its checksum: the file was cut off or altered")
@@ -170,7 +168,7 @@ def _read(content: bytes) -> CompressedModel:
         (crc,) = CRC.unpack(reader.take(CRC.size))
         found = 0
         for tensor in section:
-            found = zlib.crc32(tensor.payload, found)
+            found = zlib.crc32(tensor.payload.data, found)
         if found != crc:
             names = section[0].name if len(section) == 1 else f"{section[0].name} to {section[-1].name}"
             raise ChecksumError(f"{names}: the payload does not match its checksum: the file was altered")

@@ -7,14 +7,14 @@ before, and frequent endings are a number.
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from os.path import commonprefix
 from typing import TypeVar
 
 import numpy as np
 
 from dcsim.artifact.layout import SCANS, Layout, Live, matrix_shape
 from dcsim.artifact.tensor import ENCODINGS, FP16_BYTES, FP32_BYTES, StoredTensor
-from dcsim.codec import relative_index, varint
+from dcsim.codec import varint
+from dcsim.codec.relative_index import MAX_GAP_BITS
 from dcsim.errors import MalformedError, TruncatedError
 from dcsim.units import FP32_BITS, bits_to_bytes
 
@@ -35,7 +35,7 @@ def pack_text(text: str) -> bytes:
 def pack_record(tensor: StoredTensor, earlier: Sequence[StoredTensor]) -> bytes:
     """The record of `tensor`, which follows `earlier` ones."""
     ending, stem = _split(tensor.name)
-    shared = len(commonprefix([stem, _split(earlier[-1].name)[1] if earlier else b""]))
+    shared = _n_shared(stem, _split(earlier[-1].name)[1] if earlier else b"")
     record = bytearray([ENCODINGS.index(tensor.encoding) | ending << 4])
     record += varint.pack(shared) + varint.pack(len(stem) - shared) + stem[shared:]
     record += bytes([len(tensor.shape)]) + b"".join(map(varint.pack, tensor.shape))
@@ -48,7 +48,7 @@ def pack_record(tensor: StoredTensor, earlier: Sequence[StoredTensor]) -> bytes:
     for live in (layout.live_rows, layout.live_columns):
         if live:
             record += varint.pack(live.unit)
-            record += varint.pack(np.count_nonzero(live.mask)) if live.is_count else b""
+            record += varint.pack(int(np.count_nonzero(live.mask))) if live.is_count else b""
     if layout.scan == "per-pe":
         record += varint.pack(layout.n_pes)
     if layout.is_sliced:
@@ -64,6 +64,11 @@ def _split(name: str) -> tuple[int, bytes]:
     """Number of the ending, and the rest of the name in UTF-8."""
     number = next((n for n, ending in enumerate(ENDINGS) if ending and name.endswith(ending)), 0)
     return number, name.removesuffix(ENDINGS[number]).encode()
+
+
+def _n_shared(one: bytes, other: bytes) -> int:
+    """Bytes at the beginning of both."""
+    return next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 def _live_kind(live: Live | None) -> int:
@@ -118,9 +123,7 @@ class DirectoryReader:
         if not tensor.is_sparse:
             n_bytes = tensor.n_elements * (FP32_BYTES if encoding == "fp32" else FP16_BYTES)
             return replace(tensor, payload=_cut(name, payloads, n_bytes))
-        tensor = replace(
-            tensor, n_entries=self.count(), gap_bits=self._at_most(relative_index.MAX_GAP_BITS, "gap bits")
-        )
+        tensor = replace(tensor, n_entries=self.count(), gap_bits=self._at_most(MAX_GAP_BITS, "gap bits"))
         tensor, bitmaps = self._layout(tensor)
         if encoding in ("shared", "huffman"):
             tensor = self._codebook(tensor, earlier)

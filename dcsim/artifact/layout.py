@@ -6,8 +6,8 @@ scanned
 
 * `rows`: row by row; `columns`: column by column; in one run of gaps;
 * `per-row`: row by row, gaps starting anew in each;
-* `per-pe`: as EIE lays a matrix out (Han et al., ISCA 2016, section III): rows interleaved over processing elements, row
-  i on element i mod n, and for each element column by column, gaps starting anew in each column.
+* `per-pe`: as EIE lays a matrix out (Han et al., ISCA 2016, section III): rows interleaved over processing elements,
+  row i on element i mod n, and for each element column by column, gaps starting anew in each column.
 """
 
 import math

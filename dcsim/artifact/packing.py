@@ -10,12 +10,11 @@ import numpy.typing as npt
 from dcsim.artifact.dcz import PERMITTED, CompressedModel, Variant
 from dcsim.artifact.directory import MAX_CODES, MAX_DIMENSIONS, MAX_ELEMENTS
 from dcsim.artifact.layout import Floats, Layout, find_dead
-from dcsim.artifact.streams import HuffmanParts
+from dcsim.artifact.streams import huffman_payload
 from dcsim.artifact.tensor import FP16_BYTES, FP32_BYTES, Bytes, Encoding, StoredTensor
 from dcsim.codec import fixed_width, huffman, relative_index
 from dcsim.codec.relative_index import Nonzeros
 from dcsim.errors import ArtifactError
-from dcsim.units import bits_to_bytes
 
 #: up to this size every layout is tried; in a larger tensor order and dead units are worth nothing beside the time
 TRY_LAYOUTS_ELEMENTS = 1 << 22
@@ -35,7 +34,7 @@ class Shared:
     """
 
     codebook: Floats
-    codes: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+    codes: npt.NDArray[np.unsignedinteger]
     owner: StoredTensor | None = None
     scale: float = 1.0
 
@@ -86,15 +85,15 @@ def pack_tensor(
         for tried in [layout] if layout else _layouts(single):
             nonzeros = relative_index.find(tried.flatten(single), tried.slice_elements(single.shape))
             shared = share_exactly(nonzeros.values) if variant != "pruned" else None
-            for encoding in PERMITTED[variant][2:]:
-                if encoding == "pruned" or shared:
-                    candidates.append(
-                        pack_sparse(name, single.shape, encoding, tried, nonzeros, shared, gap_bits=gap_bits)
-                    )
+            candidates += [
+                pack_sparse(name, single.shape, encoding, tried, nonzeros, shared, gap_bits=gap_bits)
+                for encoding in PERMITTED[variant][2:]
+                if encoding == "pruned" or shared
+            ]
     return min(candidates, key=lambda tensor: len(tensor.payload))
 
 
-def as_fp32(name: str, values: npt.NDArray) -> Floats:
+def as_fp32(name: str, values: npt.NDArray[np.number]) -> Floats:
     """The values as they can be stored: fp32, no negative zeros. Raises ArtifactError."""
     with np.errstate(over="ignore"):
         single = np.asarray(values, np.float32) + np.float32(0)
@@ -155,25 +154,20 @@ def pack_sparse(
     tensor = StoredTensor(
         name, shape, encoding, np.zeros(0, np.uint8), gap_bits=gap_bits, layout=layout, count_bits=count_bits
     )
-    symbols = nonzeros.values if encoding == "pruned" or shared is None else shared.codes
-    gaps, stored = relative_index.encode(nonzeros.skips, symbols, gap_bits)
-    tensor = replace(tensor, n_entries=len(gaps))
     if shared is None or encoding == "pruned":
-        return replace(
-            tensor, payload=_joined([front, stored.astype("<f4").tobytes(), fixed_width.pack(gaps, gap_bits)])
-        )
-    n_codes = len(shared.codebook)
+        gaps, kept = relative_index.encode(nonzeros.skips, nonzeros.values, gap_bits)
+        pieces: list[bytes | Bytes] = [kept.astype("<f4").tobytes(), fixed_width.pack(gaps, gap_bits)]
+        return replace(tensor, n_entries=len(gaps), payload=_joined([front, *pieces]))
+    gaps, codes = relative_index.encode(nonzeros.skips, shared.codes, gap_bits)
     values = np.array([shared.scale], np.float32) if shared.owner else shared.codebook[1:]
     half = _half_if_exact(values)
-    codebook = values.astype("<f4").tobytes() if half is None else half
-    size = FP32_BYTES if half is None else FP16_BYTES
-    tensor = replace(tensor, n_codes=n_codes, codebook_bytes=size, owner=shared.owner)
+    codebook, size = (values.astype("<f4").tobytes(), FP32_BYTES) if half is None else (half, FP16_BYTES)
+    tensor = replace(tensor, n_codes=len(shared.codebook), codebook_bytes=size, owner=shared.owner)
     if encoding == "shared":
-        packed = [fixed_width.pack(stored, tensor.code_bits), fixed_width.pack(gaps, gap_bits)]
-        return replace(tensor, payload=_joined([front, codebook, *packed]))
-    parts, pieces = HuffmanParts.make(huffman.encode(stored, n_codes), huffman.encode(gaps, 1 << gap_bits))
-    del parts
-    return replace(tensor, payload=_joined([front, codebook, *pieces]))
+        pieces = [fixed_width.pack(codes, tensor.code_bits), fixed_width.pack(gaps, gap_bits)]
+    else:
+        pieces = huffman_payload(huffman.encode(codes, tensor.n_codes), huffman.encode(gaps, 1 << gap_bits))
+    return replace(tensor, n_entries=len(gaps), payload=_joined([front, codebook, *pieces]))
 
 
 def _smallest_gap_bits(encoding: Encoding, nonzeros: Nonzeros, shared: Shared | None) -> int:
@@ -214,4 +208,4 @@ def _half_if_exact(values: Floats) -> bytes | None:
 
 
 def _joined(pieces: list[bytes | Bytes]) -> Bytes:
-    return np.frombuffer(b"".join(memoryview(piece) for piece in pieces), np.uint8)
+    return np.frombuffer(b"".join(piece if isinstance(piece, bytes) else piece.data for piece in pieces), np.uint8)

@@ -27,13 +27,6 @@ class HuffmanParts:
     table_bytes: int
 
     @classmethod
-    def make(cls, codes: HuffmanStream, gaps: HuffmanStream) -> tuple["HuffmanParts", list[bytes | Bytes]]:
-        """The parts of two encoded streams, and the pieces of the payload."""
-        tables = code_table.pack(codes.lengths) + code_table.pack(gaps.lengths)
-        index = varint.pack_differences([n for stream in (codes, gaps) for n in _measured(stream)][:-1])
-        return cls(codes, gaps, len(tables) + len(index)), [tables, index, codes.payload, gaps.payload]
-
-    @classmethod
     def parse(cls, payload: Bytes, n_entries: int, n_codes: int, n_gaps: int) -> "HuffmanParts":
         """Cut up `payload`. Raises ArtifactError."""
         code_lengths, code_table_bytes = code_table.unpack(payload, n_codes)
@@ -66,6 +59,9 @@ class HuffmanParts:
         )
 
 
-def _measured(stream: HuffmanStream) -> list[int]:
-    """The runs whose bytes must be told."""
-    return stream.run_bytes.tolist() if np.count_nonzero(stream.lengths) > 1 else []
+def huffman_payload(codes: HuffmanStream, gaps: HuffmanStream) -> list[bytes | Bytes]:
+    """The pieces that `HuffmanParts.parse` cuts up again."""
+    tables = code_table.pack(codes.lengths) + code_table.pack(gaps.lengths)
+    measured = [stream.run_bytes for stream in (codes, gaps) if np.count_nonzero(stream.lengths) > 1]
+    lengths = np.concatenate(measured).tolist() if measured else []
+    return [tables, varint.pack_differences(lengths[:-1]), codes.payload, gaps.payload]

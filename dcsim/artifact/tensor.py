@@ -19,6 +19,8 @@ Encoding = Literal["fp32", "fp16", "pruned", "shared", "huffman"]
 ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 FP16_BYTES, FP32_BYTES = 2, 4
 
+WHOLE = Layout()
+
 Bytes = npt.NDArray[np.uint8]
 
 
@@ -53,7 +55,7 @@ class StoredTensor:
     n_codes: int = 0
     gap_bits: int = 0
     codebook_bytes: int = 0
-    layout: Layout = Layout()
+    layout: Layout = WHOLE
     count_bits: int = 0
     owner: "StoredTensor | None" = None
 
@@ -73,7 +75,7 @@ class StoredTensor:
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
-        """Every part of the payload in file order; whole bytes each, which together are the payload. Raises ArtifactError."""
+        """Every part of the payload in file order, each in whole bytes: together the payload. Raises ArtifactError."""
         if not self.is_sparse:
             return (Block("values", 0, self.n_elements, bytes_to_bits(len(self.payload))),)
         front = [
@@ -125,7 +127,7 @@ class StoredTensor:
 
     @cached_property
     def codebook(self) -> Floats:
-        """Value of every code; code 0 is the value zero. fp32, rounded once where a scale applies. Raises ArtifactError."""
+        """Value of every code, fp32, rounded once where a scale applies; code 0 is zero. Raises ArtifactError."""
         kind = "<f2" if self.codebook_bytes == FP16_BYTES else "<f4"
         stored = self.payload[self._front_bytes : self._streams_at].tobytes()
         values = np.frombuffer(stored, kind).astype(np.float32)
@@ -202,9 +204,7 @@ class StoredTensor:
         at = self._front_bytes - bits_to_bytes(n_slices * self.count_bits)
         counts = fixed_width.unpack(self.payload[at : self._front_bytes], self.count_bits, n_slices).astype(np.int64)
         if int(counts.sum()) != self.n_entries:
-            raise MalformedError(
-                f"{self.name}: its slices hold {counts.sum()} entries, its record says {self.n_entries}"
-            )
+            raise MalformedError(f"{self.name}: its slices hold {counts.sum()} entries instead of {self.n_entries}")
         return counts
 
 

@@ -13,10 +13,10 @@ U = np.uint64
 
 
 @intrinsic
-def load64(typing_context, array, at):  # type: ignore[no-untyped-def]  # numba infers
+def load64(typing_context, array, at):
     """Eight little-endian bytes of a byte array, at any byte."""
 
-    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]  # numba infers
+    def generate(context, builder, signature, args):
         data = context.make_array(signature.args[0])(context, builder, args[0]).data
         pointer = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(64).as_pointer())
         return builder.load(pointer, align=1)
@@ -25,10 +25,10 @@ def load64(typing_context, array, at):  # type: ignore[no-untyped-def]  # numba 
 
 
 @intrinsic
-def store64(typing_context, array, at, value):  # type: ignore[no-untyped-def]  # numba infers
+def store64(typing_context, array, at, value):
     """Write eight little-endian bytes into a byte array, at any byte."""
 
-    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]  # numba infers
+    def generate(context, builder, signature, args):
         data = context.make_array(signature.args[0])(context, builder, args[0]).data
         pointer = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(64).as_pointer())
         builder.store(args[2], pointer, align=1)
@@ -38,23 +38,23 @@ def store64(typing_context, array, at, value):  # type: ignore[no-untyped-def]  
 
 
 @intrinsic
-def leading_zeros(typing_context, value):  # type: ignore[no-untyped-def]  # numba infers
+def leading_zeros(typing_context, value):
     """Number of zero bits above the highest set bit; `value` is not 0."""
 
-    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]  # numba infers
+    def generate(context, builder, signature, args):
         return builder.ctlz(args[0], ir.Constant(ir.IntType(1), 1))
 
     return types.uint64(types.uint64), generate
 
 
 @njit(cache=True)
-def window(payload, bit, last):  # type: ignore[no-untyped-def]  # numba infers
+def window(payload, bit, last):
     """The bits from `bit` on, at least 56 of them; what lies past the last readable byte is of no consequence."""
     return load64(payload, min(bit >> U(3), last)) >> (bit & U(7))
 
 
 @njit(cache=True)
-def pack_fields(fields, width_bits, packed):  # type: ignore[no-untyped-def]  # numba infers
+def pack_fields(fields, width_bits, packed):
     """Write each field's lowest `width_bits` (at most 32); `packed` has eight bytes to spare."""
     pending, n_pending, at = U(0), U(0), U(0)
     for field in fields:
@@ -68,7 +68,7 @@ def pack_fields(fields, width_bits, packed):  # type: ignore[no-untyped-def]  # 
 
 
 @njit(cache=True)
-def unpack_fields(packed, width_bits, fields):  # type: ignore[no-untyped-def]  # numba infers
+def unpack_fields(packed, width_bits, fields):
     """The inverse; `packed` has eight bytes to spare."""
     mask, last = (U(1) << U(width_bits)) - U(1), U(len(packed) - 8)
     for i in range(len(fields)):

@@ -1,7 +1,7 @@
 """Code-length tables of Huffman codes as a few bits a symbol: in a file of 3 KB they are a real cost.
 
-Neighbours in a sorted codebook, and neighbouring gaps, have codes of similar length. So a table is a list of tokens, one
-or more bits each, lowest bit first, with the last length that was not 0 as the yardstick (at first the bits that
+Neighbours in a sorted codebook, and neighbouring gaps, have codes of similar length. So a table is a list of tokens of
+one or more bits each, lowest bit first, with the last length that was not 0 as the yardstick (at first the bits that
 number the alphabet):
 
     0           the same length again

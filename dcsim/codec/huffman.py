@@ -25,7 +25,7 @@ MULTI_BITS = 12  # 2**12 entries of 8 bytes stay in a first-level cache
 MULTI_MEAN_BITS = 5.5  # measured: from here on a look-up holds too few symbols to pay for its wider entry
 
 Lengths = npt.NDArray[np.uint8]
-Symbols = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+Symbols = npt.NDArray[np.unsignedinteger]  # uint8 or uint16
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,12 +87,12 @@ def decode(stream: HuffmanStream, first_block: int = 0, n_blocks: int | None = N
         raise TruncatedError(f"Huffman runs need {ends[-1]} bytes, the stream has {len(stream.payload)}")
     first = first_block * BLOCK_SYMBOLS
     end = stream.n_symbols if n_blocks is None else min(stream.n_symbols, first + n_blocks * BLOCK_SYMBOLS)
-    dtype = np.uint8 if len(stream.lengths) <= 1 << BITS_PER_BYTE else np.uint16
+    dtype: type[np.unsignedinteger] = np.uint8 if len(stream.lengths) <= 1 << BITS_PER_BYTE else np.uint16
     if np.count_nonzero(stream.lengths) < 2:
         if len(stream.payload):
             raise MalformedError("a stream with one distinct symbol has no bits, yet there are some")
         return np.full(end - first, np.argmax(stream.lengths) if len(stream.lengths) else 0, dtype)
-    symbols = np.empty(end - first, dtype)
+    symbols: Symbols = np.empty(end - first, dtype)
     bad = _decode_from(stream, ends, first_block * N_STREAMS, symbols)
     if bad >= 0:
         raise MalformedError(f"Huffman run {bad} does not end where its length says")
@@ -124,7 +124,7 @@ def _decode_from(stream: HuffmanStream, ends: npt.NDArray[np.int64], first_run: 
             bad = kernels.decode_runs(payload, part_ends, run, single, BLOCK_SYMBOLS, part[n_in_blocks:])
         return int(bad)
 
-    # a decoder reads eight bytes on from any byte, so the blocks at the very end are decoded from a copy with spare ones
+    # reads are eight bytes wide, so the blocks at the very end are decoded from a copy with spare bytes
     block_ends = ends[first_run + N_STREAMS - 1 :: N_STREAMS][: len(symbols) // BLOCK_SYMBOLS]
     n_inside = int(np.searchsorted(block_ends, len(stream.payload) - 8, side="right"))
     split, run = n_inside * BLOCK_SYMBOLS, first_run + n_inside * N_STREAMS

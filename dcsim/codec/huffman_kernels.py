@@ -13,7 +13,7 @@ SENTINEL = np.uint64(1 << 63)
 
 
 @njit(cache=True)
-def count_symbols(symbols, n_alphabet):  # type: ignore[no-untyped-def]  # numba infers
+def count_symbols(symbols, n_alphabet):
     """Occurrences of each symbol. Four tables, so that a run of one symbol does not wait for its own counter."""
     counts = np.zeros((4, n_alphabet), np.int64)
     n_quads = len(symbols) // 4 * 4
@@ -28,7 +28,7 @@ def count_symbols(symbols, n_alphabet):  # type: ignore[no-untyped-def]  # numba
 
 
 @njit(cache=True)
-def package_merge(counts, limit_bits):  # type: ignore[no-untyped-def]  # numba infers
+def package_merge(counts, limit_bits):
     """Code lengths of symbols sorted by ascending count. O(n * limit)."""
     n = len(counts)
     is_item = np.zeros((limit_bits, 2 * n), np.bool_)
@@ -64,7 +64,7 @@ def package_merge(counts, limit_bits):  # type: ignore[no-untyped-def]  # numba 
 
 
 @njit(cache=True)
-def encode_run(symbols, first, end, codes, payload, at):  # type: ignore[no-untyped-def]  # numba infers
+def encode_run(symbols, first, end, codes, payload, at):
     """Write symbols[first:end] from byte `at` on; the byte after the last. `codes` = code << 8 | length, <= 14 bits.
 
     Eight bytes are stored every time, whole ones or not, and the pointer moves by the whole ones: no branch depends on
@@ -88,7 +88,7 @@ def encode_run(symbols, first, end, codes, payload, at):  # type: ignore[no-unty
 
 
 @njit(cache=True)
-def encode_tail(symbols, i, end, codes, payload, at, pending, n_pending):  # type: ignore[no-untyped-def]  # numba infers
+def encode_tail(symbols, i, end, codes, payload, at, pending, n_pending):
     """The same, one symbol at a time: for the last three, and for codes of any length."""
     while i < end:
         code = codes[symbols[i]]
@@ -106,7 +106,7 @@ def encode_tail(symbols, i, end, codes, payload, at, pending, n_pending):  # typ
 
 
 @njit(cache=True)
-def encode_blocks(symbols, codes, longest, block_symbols, payload, run_bytes):  # type: ignore[no-untyped-def]  # numba infers
+def encode_blocks(symbols, codes, longest, block_symbols, payload, run_bytes):
     """Encode every run, fill in its bytes, and return the bytes of all. A full block is 8 runs, the rest is one."""
     run = 0
     at = U(0)
@@ -127,8 +127,8 @@ def encode_blocks(symbols, codes, longest, block_symbols, payload, run_bytes):  
 
 
 @njit(cache=True)
-def single_table(codes, table):  # type: ignore[no-untyped-def]  # numba infers
-    """Fill `table` with symbol << 8 | length for every possible next log2(len(table)) bits. `codes` as in encode_run."""
+def single_table(codes, table):
+    """Fill `table` with symbol << 8 | length for every possible next bits. `codes` as in encode_run."""
     for symbol in range(len(codes)):
         length = np.int64(codes[symbol] & U(63))
         if length:
@@ -137,7 +137,7 @@ def single_table(codes, table):  # type: ignore[no-untyped-def]  # numba infers
 
 
 @njit(cache=True)
-def multi_table(single):  # type: ignore[no-untyped-def]  # numba infers
+def multi_table(single):
     """bits << 56 | n << 48 | up to six 8-bit symbols that the bits of the index hold entirely."""
     width_bits = 0
     while 1 << width_bits < len(single):
@@ -157,7 +157,7 @@ def multi_table(single):  # type: ignore[no-untyped-def]  # numba infers
 
 
 @njit(cache=True)
-def decode_tail(payload, bit, last, single, mask, symbols, i, end):  # type: ignore[no-untyped-def]  # numba infers
+def decode_tail(payload, bit, last, single, mask, symbols, i, end):
     """Fill symbols[i:end] from one run, a symbol at a time; the bit after the last."""
     while i < end:
         entry = U(single[window(payload, bit, last) & mask])
@@ -168,7 +168,7 @@ def decode_tail(payload, bit, last, single, mask, symbols, i, end):  # type: ign
 
 
 @njit(cache=True)
-def _four(payload, bit, last, single, mask, symbols, i):  # type: ignore[no-untyped-def]  # numba infers
+def _four(payload, bit, last, single, mask, symbols, i):
     """Four symbols of one run; the sentinel's way down counts the bits."""
     bits = window(payload, bit, last) | SENTINEL
     a = U(single[bits & mask])
@@ -187,7 +187,7 @@ def _four(payload, bit, last, single, mask, symbols, i):  # type: ignore[no-unty
 
 
 @njit(cache=True)
-def decode_single(payload, bits, last, single, mask, symbols, first, run_symbols):  # type: ignore[no-untyped-def]  # numba infers
+def decode_single(payload, bits, last, single, mask, symbols, first, run_symbols):
     """A full block, one symbol a look-up: 8 independent runs keep the processor busy. Fills in each run's last bit."""
     n = U(run_symbols)
     b0, b1, b2, b3, b4, b5, b6, b7 = bits[0], bits[1], bits[2], bits[3], bits[4], bits[5], bits[6], bits[7]
@@ -206,7 +206,7 @@ def decode_single(payload, bits, last, single, mask, symbols, first, run_symbols
 
 
 @njit(cache=True)
-def _several(payload, bit, last, table, mask, symbols, i):  # type: ignore[no-untyped-def]  # numba infers
+def _several(payload, bit, last, table, mask, symbols, i):
     """Four look-ups of up to six symbols each. Eight bytes are stored each time; later symbols write over the rest."""
     bits = window(payload, bit, last) | SENTINEL
     for _ in range(SYMBOLS_PER_READ):
@@ -218,11 +218,12 @@ def _several(payload, bit, last, table, mask, symbols, i):  # type: ignore[no-un
 
 
 @njit(cache=True)
-def decode_multi(payload, bits, last, table, single, mask, symbols, first, run_symbols):  # type: ignore[no-untyped-def]  # numba infers
+def decode_multi(payload, bits, last, table, single, mask, symbols, first, run_symbols):
     """A full block of 8-bit symbols, several symbols a look-up: faster where codes are short."""
     n, o = U(run_symbols), U(first)
     b0, b1, b2, b3, b4, b5, b6, b7 = bits[0], bits[1], bits[2], bits[3], bits[4], bits[5], bits[6], bits[7]
-    e0, e1, e2, e3, e4, e5, e6, e7 = o + n, o + U(2) * n, o + U(3) * n, o + U(4) * n, o + U(5) * n, o + U(6) * n, o + U(7) * n, o + U(8) * n  # fmt: skip
+    e0, e1, e2, e3 = o + n, o + U(2) * n, o + U(3) * n, o + U(4) * n
+    e4, e5, e6, e7 = o + U(5) * n, o + U(6) * n, o + U(7) * n, o + U(8) * n
     i0, i1, i2, i3, i4, i5, i6, i7 = o, e0, e1, e2, e3, e4, e5, e6
     while True:
         rest = min(e0 - i0, e1 - i1, e2 - i2, e3 - i3, e4 - i4, e5 - i5, e6 - i6, e7 - i7)
@@ -248,7 +249,7 @@ def decode_multi(payload, bits, last, table, single, mask, symbols, first, run_s
 
 
 @njit(cache=True)
-def decode_blocks(payload, ends, first_run, single, multi, block_symbols, symbols):  # type: ignore[no-untyped-def]  # numba infers
+def decode_blocks(payload, ends, first_run, single, multi, block_symbols, symbols):
     """Fill 8-bit `symbols` with codes of at most 14 bits; -1, or the first run that does not use up its bytes.
 
     No length in the stream is trusted: reads stay inside `payload`, and writes are counted by symbols. A run that ends
@@ -274,7 +275,7 @@ def decode_blocks(payload, ends, first_run, single, multi, block_symbols, symbol
 
 
 @njit(cache=True)
-def decode_runs(payload, ends, first_run, single, run_symbols, symbols):  # type: ignore[no-untyped-def]  # numba infers
+def decode_runs(payload, ends, first_run, single, run_symbols, symbols):
     """The same run by run, for symbols and codes of any width: a block's rest, and alphabets above 256."""
     mask, last = U(len(single) - 1), U(len(payload) - 8)
     run = first_run
@@ -289,7 +290,7 @@ def decode_runs(payload, ends, first_run, single, run_symbols, symbols):  # type
 
 
 @njit(cache=True)
-def _ends_well(payload, bit, end):  # type: ignore[no-untyped-def]  # numba infers
+def _ends_well(payload, bit, end):
     """Whether a run that was decoded up to `bit` ends in the byte before `end`, and with zeros."""
     n_spare = end - bit
     return bit <= end and n_spare < U(8) and (n_spare == U(0) or payload[(end - U(1)) >> U(3)] >> (U(8) - n_spare) == 0)

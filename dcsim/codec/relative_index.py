@@ -9,6 +9,7 @@ column), so that a slice can be read alone.
 """
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +18,11 @@ from dcsim.codec import huffman
 from dcsim.errors import MalformedError
 
 MAX_GAP_BITS = 16
-SMALLEST_MAGNITUDE = np.float32(1e-45)  # rounds to the smallest denormal: whatever is not zero is kept
+SMALLEST_MAGNITUDE = 2.0**-149  # the smallest denormal of fp32: whatever is not zero is kept
 
 Floats = npt.NDArray[np.float32]
-Gaps = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+Gaps = npt.NDArray[np.unsignedinteger]
+Symbol = TypeVar("Symbol", bound=np.generic)  # a code or a value
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +65,9 @@ def find(
     return Nonzeros(values[:n_kept].view(np.float32), skips[:n_kept], n_per_slice)
 
 
-def encode(skips: npt.NDArray[np.uint32], symbols: npt.NDArray, gap_bits: int) -> tuple[Gaps, npt.NDArray]:
+def encode(
+    skips: npt.NDArray[np.uint32], symbols: npt.NDArray[Symbol], gap_bits: int
+) -> tuple[Gaps, npt.NDArray[Symbol]]:
     """Gaps of `skips`, and `symbols` (one per nonzero, any type) with a zero wherever a filler stands.
 
     Returns:
@@ -73,7 +77,7 @@ def encode(skips: npt.NDArray[np.uint32], symbols: npt.NDArray, gap_bits: int) -
     from dcsim.codec import relative_index_kernels as kernels
 
     n_stored = n_entries(skips, gap_bits)
-    gaps = np.empty(n_stored, np.uint8 if gap_bits <= 8 else np.uint16)
+    gaps: Gaps = np.empty(n_stored, np.uint8 if gap_bits <= 8 else np.uint16)
     stored = np.empty(n_stored, symbols.dtype)
     kernels.insert_fillers(skips, symbols, gap_bits, gaps, stored)
     return gaps, stored
@@ -95,7 +99,7 @@ def entries_per_slice(nonzeros: Nonzeros, gap_bits: int) -> npt.NDArray[np.int64
 
 def place(
     gaps: npt.NDArray[np.integer],
-    symbols: npt.NDArray,
+    symbols: npt.NDArray[np.generic],
     codebook: Floats | None,
     gap_bits: int,
     n_per_slice: npt.NDArray[np.int64],

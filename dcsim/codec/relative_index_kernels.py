@@ -11,17 +11,17 @@ MAGNITUDE = np.uint32(0x7FFFFFFF)
 
 
 @intrinsic
-def trailing_zeros(typing_context, value):  # type: ignore[no-untyped-def]  # numba infers
+def trailing_zeros(typing_context, value):
     """Number of zero bits below the lowest set bit; `value` is not 0."""
 
-    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]  # numba infers
+    def generate(context, builder, signature, args):
         return builder.cttz(args[0], context.get_constant(types.boolean, True))
 
     return types.uint64(types.uint64), generate
 
 
 @njit(cache=True)
-def find(flat, slice_elements, least, values, skips, n_per_slice):  # type: ignore[no-untyped-def]  # numba infers
+def find(flat, slice_elements, least, values, skips, n_per_slice):
     """Fill in the kept elements, the distances between them and how many each slice has.
 
     Floats come as their bits, whose order without the sign is that of the magnitudes: `least` is the smallest kept one.
@@ -64,7 +64,7 @@ def find(flat, slice_elements, least, values, skips, n_per_slice):  # type: igno
 
 
 @njit(cache=True)
-def count_fillers(skips, gap_bits):  # type: ignore[no-untyped-def]  # numba infers
+def count_fillers(skips, gap_bits):
     """A filler takes the place of 2**gap_bits zeros."""
     n = 0
     for skip in skips:
@@ -73,7 +73,7 @@ def count_fillers(skips, gap_bits):  # type: ignore[no-untyped-def]  # numba inf
 
 
 @njit(cache=True)
-def insert_fillers(skips, symbols, gap_bits, gaps, stored):  # type: ignore[no-untyped-def]  # numba infers
+def insert_fillers(skips, symbols, gap_bits, gaps, stored):
     """Fill `gaps` and `stored`, with the largest gap and the symbol 0 for every filler."""
     largest = np.uint32((1 << gap_bits) - 1)
     at = 0
@@ -88,7 +88,7 @@ def insert_fillers(skips, symbols, gap_bits, gaps, stored):  # type: ignore[no-u
 
 
 @njit(cache=True)
-def count_skips(skips, n_counted):  # type: ignore[no-untyped-def]  # numba infers
+def count_skips(skips, n_counted):
     """Occurrences of each skip below `n_counted`, and the longer ones, int64."""
     counts = np.zeros(n_counted, np.int64)
     n_longer = 0
@@ -108,7 +108,7 @@ def count_skips(skips, n_counted):  # type: ignore[no-untyped-def]  # numba infe
 
 
 @njit(cache=True)
-def place(gaps, symbols, codebook, largest_gap, n_per_slice, slice_elements, flat):  # type: ignore[no-untyped-def]  # numba infers
+def place(gaps, symbols, codebook, largest_gap, n_per_slice, slice_elements, flat):
     """Put every entry's value where its gap says; `codebook` None: the symbols are the values.
 
     Returns:

@@ -37,7 +37,7 @@ def unpack(payload: bytes, at: int) -> tuple[int, int]:
 
 
 def pack_differences(values: Iterable[int]) -> bytes:
-    """Each of `values` as its difference from the one before, the first from 0; 0, -1, 1, -2 ... become 0, 1, 2, 3 ..."""
+    """Each value as its difference from the one before, the first from 0; 0, -1, 1, -2 ... become 0, 1, 2, 3 ..."""
     encoded, previous = bytearray(), 0
     for value in values:
         step = value - previous

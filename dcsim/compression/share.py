@@ -17,8 +17,8 @@ Values = npt.NDArray[np.floating]
 
 MAX_CENTROIDS = 1 << 10  # codes of 10 bits, the widest a recipe can ask for
 LARGEST = float(np.finfo(np.float32).max)
-#: points of the exact programme: enough for every centroid, few enough for 1 ms at 32 centroids and 0.1 s at 1024
-MIN_POINTS, POINTS_PER_CENTROID, MAX_POINTS = 1 << 11, 64, 1 << 13
+#: points of the exact programme: 1 ms at 32 centroids, 0.25 s at 1024
+MIN_POINTS, POINTS_PER_CENTROID, MAX_POINTS = 1 << 11, 64, 1 << 14
 MIN_TALLIED = 1 << 16  # below, sorting all values costs less than counting them in buckets
 
 
@@ -200,13 +200,13 @@ def _quantiles(points: _Points, n_centroids: int) -> Floats:
 
 
 def _draw(points: _Points, n_centroids: int, seed: int) -> Floats:
-    """Draw without replacement by weight: the largest of log weight + Gumbel noise (Vieira, 2014)."""
+    """Distinct values, by weight: the smallest exponential / weight (Efraimidis and Spirakis, IPL 97(5), 2006)."""
     firsts = np.flatnonzero(np.concatenate([[True], np.diff(points.values) > 0]))
     distinct, mass = points.of_runs(np.append(firsts, len(points.values)))
-    keys = np.log(mass) + np.random.default_rng(seed).gumbel(size=len(mass))
+    with np.errstate(over="ignore"):
+        keys = np.random.default_rng(seed).standard_exponential(len(mass)) / mass
     n_drawn = min(n_centroids, len(distinct))
-    drawn = np.argpartition(keys, len(keys) - n_drawn)[len(keys) - n_drawn :]
-    return _filled_up(np.sort(distinct[drawn]), n_centroids)
+    return _filled_up(np.sort(distinct[np.argpartition(keys, n_drawn - 1)[:n_drawn]]), n_centroids)
 
 
 def _optimum(points: _Points, n_centroids: int) -> Floats:
@@ -233,26 +233,27 @@ def _optimal_of_many(values: Values, n_centroids: int) -> Clusters | None:
     """The optimum of many float32 values without sorting them all; None where that does not pay.
 
     Values are counted in buckets. Those in buckets near an edge are looked at one by one; of a bucket that lies within
-    one cluster, count, sum and squared error are enough. More buckets are opened until no edge divides a closed one.
+    one cluster, count, sum and squared error are enough. Buckets are opened until no edge divides a closed one.
     """
     from dcsim.compression import kmeans_kernels as kernels
 
     if not MIN_TALLIED <= len(values) <= kernels.MAX_TALLIED:
         return None
     buckets = _Buckets.of(values)
-    reach = len(buckets.means) // _n_points(n_centroids)  # as far as a run of the programme can be wrong
+    reach = len(buckets.means) // _n_points(n_centroids)  # a run of the programme is as wide: so far may an edge be off
     if reach == 0:  # perhaps few distinct values, which deserve the exact optimum
         return None
     centroids = _optimum(_points(buckets.means, buckets.counts), n_centroids)
     is_open = np.zeros(len(buckets.means), np.bool_)
     n_iterations = 0
-    divided = buckets.at(centroids)
-    while n_iterations == 0 or not is_open[divided].all():
-        near = buckets.at(centroids)[:, None] + np.arange(-reach, reach + 1)
-        is_open[np.clip(near, 0, len(is_open) - 1)] = True
-        clusters = _lloyd(buckets.points(values, is_open), centroids)
-        centroids = clusters.centroids
-        n_iterations += clusters.n_iterations
+    while True:
+        edges = (centroids[1:] + centroids[:-1]) / 2
+        at = np.searchsorted(buckets.lowest, edges, side="right") - 1
+        if n_iterations and (is_open[at] | (buckets.highest[at] <= edges)).all():
+            break
+        is_open[np.clip(at[:, None] + np.arange(-reach, reach + 1), 0, len(is_open) - 1)] = True
+        clusters = _lloyd(buckets.opened(values, is_open), centroids)
+        centroids, n_iterations = clusters.centroids, n_iterations + clusters.n_iterations
     error = clusters.squared_error + float(buckets.squared_errors[~is_open].sum())
     return Clusters(centroids, clusters.sizes, error, n_iterations)
 
@@ -274,25 +275,20 @@ class _Buckets:
 
         words, squares = np.zeros((2, kernels.N_BUCKETS), np.uint64)
         kernels.tally(values.view(np.uint32), words, squares)
-        keys = np.flatnonzero(words)
-        n_positive = np.searchsorted(keys, kernels.N_BUCKETS // 2)
-        keys = np.concatenate([keys[n_positive:][::-1], keys[:n_positive]])  # the sign bit comes first
-        low_mask = (1 << kernels.LOW_BITS) - 1
+        keys = np.flatnonzero(words != 0)
+        n_positive = np.searchsorted(keys, kernels.N_BUCKETS // 2)  # the sign is the first bit
+        keys = np.concatenate([keys[n_positive:][::-1], keys[:n_positive]])
         counts = (words[keys] >> kernels.COUNT_SHIFT).astype(np.float64)
         sums = (words[keys] & ((1 << kernels.COUNT_SHIFT) - 1)).astype(np.float64)
         first = (keys << kernels.LOW_BITS).astype(np.uint32)
+        low_mask = (1 << kernels.LOW_BITS) - 1
         ends = np.stack([first, first | low_mask]).view(np.float32).astype(np.float64)
-        step = (ends[1] - ends[0]) / low_mask  # values of a bucket are evenly spaced
-        errors = np.maximum(squares[keys] - sums * sums / counts, 0) * step**2
+        step = (ends[1] - ends[0]) / low_mask  # the values a bucket can hold are evenly spaced
+        errors = step**2 * np.maximum(squares[keys] - sums * sums / counts, 0)
         return cls(keys, ends.min(axis=0), ends.max(axis=0), counts, ends[0] + step * (sums / counts), errors)
 
-    def at(self, centroids):
-        middle = (centroids[1:] + centroids[:-1]) / 2
-        at = np.searchsorted(self.lowest, middle, side="right") - 1
-        return at
-
-    def points(self, values: Values, is_open: npt.NDArray[np.bool_]) -> _Points:
-        """The values of open buckets one by one, and the closed buckets' means weighted by their counts."""
+    def opened(self, values: Values, is_open: npt.NDArray[np.bool_]) -> _Points:
+        """The values of open buckets one by one, and closed buckets as points that weigh what they hold."""
         from dcsim.compression import kmeans_kernels as kernels
 
         wanted = np.zeros(kernels.N_BUCKETS, np.uint8)
@@ -301,5 +297,5 @@ class _Buckets:
         kernels.pick(values.view(np.uint32), wanted, picked)
         single = _ascending(picked[:-1].view(np.float32)).astype(np.float64)
         at = np.searchsorted(single, self.means[~is_open])
-        ones = np.ones(len(single))
-        return _points(np.insert(single, at, self.means[~is_open]), np.insert(ones, at, self.counts[~is_open]))
+        weights = np.insert(np.ones(len(single)), at, self.counts[~is_open])
+        return _points(np.insert(single, at, self.means[~is_open]), weights)
