@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dcsim.artifact import VARIANTS, CompressedModel, Variant, repack
+from dcsim.compression.plan import Overrides
 from dcsim.compression.recipe import Recipe
 from dcsim.compression.store import STAGES_FILE, Stage, cache_key, cache_path, read_stages, shipped_path
 from dcsim.config import did_you_mean, load_spec
@@ -37,6 +38,7 @@ class Listener:
 
 
 SILENT = Listener()
+NO_OVERRIDES = Overrides()
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ def compress(
     folder: Path | str | None = None,
     weights: Path | str | None = None,
     dataset: str = "",
+    overrides: Overrides = NO_OVERRIDES,
     fresh: bool = False,
     listener: Listener = SILENT,
 ) -> Compression:
@@ -83,6 +86,7 @@ def compress(
             weights are the same.
         weights: safetensors with the dense weights; by default those of the network's folder or of its builder.
         dataset: `mnist` or a `module:callable` that returns a Dataset.
+        overrides: what replaces the recipe's figures in every layer.
 
     Raises:
         DcsimError: bad input of any kind.
@@ -90,7 +94,7 @@ def compress(
     found = find_network(network, dataset)
     if found.synthetic:
         raise NetworkError(f"{network} is given by numbers only, it has no weights to compress; use dcsim run or trace")
-    plan = load_recipe(found, recipe)
+    plan = overrides.of_recipe(load_recipe(found, recipe))
     folder = Path(folder) if folder else None
     dense = dense_weights(found, Path(weights) if weights else None)
     if found.folder and dense and found.dataset == "mnist":  # known without torch and without data
@@ -112,7 +116,15 @@ def compress(
     _clear(target)
     listener.say(f"compressing {network} by recipe {plan.name}")
     stages = pipeline.compress(
-        model, plan, data, target, network=network, key=key, on_progress=listener.progress, on_stage=listener.stage
+        model,
+        plan,
+        data,
+        target,
+        network=network,
+        key=key,
+        on_progress=listener.progress,
+        on_stage=listener.stage,
+        say=listener.say,
     )
     listener.say(f"files: {target}")
     return Compression(network, plan.name, target, stages, reused=False)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from dcsim.artifact import Weights
+from dcsim.checkpoint import open_checkpoint
 from dcsim.config import SourcedSpec, Spec, did_you_mean, load_spec, shipped
 from dcsim.errors import ConfigError, NetworkError
 from dcsim.files import is_file
@@ -121,15 +121,7 @@ def dense_weights(network: Network, path: Path | None = None) -> Weights | None:
         path = network.folder / "dense.safetensors" if network.folder else None
     if path is None:
         return None
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        tensors = load_file(path)
-    except (OSError, SafetensorError, ValueError, TypeError, AttributeError) as error:  # the last two: bfloat16, float8
-        raise NetworkError(f"cannot read the weights {path}: {error}") from error
-    floats = {name: array for name, array in tensors.items() if np.issubdtype(array.dtype, np.floating)}
-    return {name: array.astype(np.float32) for name, array in floats.items()}
+    return {entry.name: entry.read() for entry in open_checkpoint(path) if entry.is_float}
 
 
 def known_networks() -> list[str]:

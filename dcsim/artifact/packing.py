@@ -173,7 +173,7 @@ def pack_sparse(
 def _smallest_gap_bits(encoding: Encoding, nonzeros: Nonzeros, shared: Shared | None) -> int:
     skips = nonzeros.skips
     if encoding == "huffman" and shared:
-        return relative_index.smallest_gap_bits(skips, np.bincount(shared.codes, minlength=len(shared.codebook)))
+        return relative_index.smallest_gap_bits(skips, huffman.count(shared.codes, len(shared.codebook)))
     code_bits = 32 if shared is None or encoding == "pruned" else max(1, (len(shared.codebook) - 1).bit_length())
     widest = min(relative_index.MAX_GAP_BITS, int(skips.max(initial=0)).bit_length())
     return min(range(widest + 1), key=lambda bits: relative_index.n_entries(skips, bits) * (code_bits + bits))

@@ -60,7 +60,7 @@ def encode(symbols: Symbols, n_alphabet: int | None = None, limit_bits: int | No
         raise ValueError(f"codes of {limit_bits} bits cannot be decoded, at most {MAX_CODE_BITS}")
     from dcsim.codec import huffman_kernels as kernels  # numba takes half a second to import: only coders pay for it
 
-    counts = kernels.count_symbols(symbols, n_alphabet)
+    counts = count(symbols, n_alphabet)
     lengths = code_lengths(counts, limit_bits)
     if np.count_nonzero(lengths) < 2:
         return HuffmanStream(len(symbols), lengths, np.zeros(n_runs(len(symbols)), np.int64), np.zeros(0, np.uint8))
@@ -146,6 +146,14 @@ def block_bytes(stream: HuffmanStream) -> npt.NDArray[np.int64]:
     n_full = stream.n_symbols // BLOCK_SYMBOLS * N_STREAMS
     full = stream.run_bytes[:n_full].reshape(-1, N_STREAMS).sum(axis=1)
     return np.concatenate([full, stream.run_bytes[n_full:]])
+
+
+def count(symbols: Symbols, n_alphabet: int) -> npt.NDArray[np.int64]:
+    """Occurrences of each symbol."""
+    from dcsim.codec import huffman_kernels as kernels
+
+    counts: npt.NDArray[np.int64] = kernels.count_symbols(symbols, n_alphabet)
+    return counts
 
 
 def code_lengths(counts: npt.NDArray[np.integer], limit_bits: int | None = None) -> Lengths:

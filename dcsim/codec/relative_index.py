@@ -77,7 +77,10 @@ def encode(
     from dcsim.codec import relative_index_kernels as kernels
 
     n_stored = n_entries(skips, gap_bits)
-    gaps: Gaps = np.empty(n_stored, np.uint8 if gap_bits <= 8 else np.uint16)
+    kind = np.uint8 if gap_bits <= 8 else np.uint16
+    if n_stored == len(skips):
+        return skips.astype(kind), symbols
+    gaps: Gaps = np.empty(n_stored, kind)
     stored = np.empty(n_stored, symbols.dtype)
     kernels.insert_fillers(skips, symbols, gap_bits, gaps, stored)
     return gaps, stored

@@ -6,6 +6,7 @@ from numba.extending import intrinsic
 
 from dcsim.codec.bit_kernels import U, load64
 
+ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 TILE = 4096  # flags of a tile stay in the first-level cache
 MAGNITUDE = np.uint32(0x7FFFFFFF)
 
@@ -51,6 +52,14 @@ def find(flat, slice_elements, least, values, skips, n_per_slice):
                 for byte in range(8):
                     gathered = load64(flags, U(word + 8 * byte)) * U(0x0102040810204080)  # eight flags into eight bits
                     kept |= (gathered >> U(56)) << U(8 * byte)
+                if kept == ALL:  # no pruning here: plain copies
+                    for i in range(64):
+                        values[n + i] = piece[word + i]
+                        skips[n + i] = 0
+                    skips[n] = tile + word - next_free
+                    next_free = tile + word + 64
+                    n += 64
+                    continue
                 while kept:
                     at = tile + word + np.int64(trailing_zeros(kept))
                     kept &= kept - U(1)
@@ -74,17 +83,28 @@ def count_fillers(skips, gap_bits):
 
 @njit(cache=True)
 def insert_fillers(skips, symbols, gap_bits, gaps, stored):
-    """Fill `gaps` and `stored`, with the largest gap and the symbol 0 for every filler."""
+    """Fill `gaps` and `stored`, with the largest gap and the symbol 0 for every filler. Most tiles need none."""
     largest = np.uint32((1 << gap_bits) - 1)
     at = 0
-    for i in range(len(skips)):
-        for _ in range(skips[i] >> np.uint32(gap_bits)):
-            gaps[at] = largest
-            stored[at] = 0
+    for first in range(0, len(skips), TILE):
+        piece, coded = skips[first : first + TILE], symbols[first : first + TILE]
+        widest = np.uint32(0)
+        for skip in piece:
+            widest = skip if skip > widest else widest
+        if widest <= largest:
+            for i in range(len(piece)):
+                gaps[at + i] = piece[i]
+                stored[at + i] = coded[i]
+            at += len(piece)
+            continue
+        for i in range(len(piece)):
+            for _ in range(piece[i] >> np.uint32(gap_bits)):
+                gaps[at] = largest
+                stored[at] = 0
+                at += 1
+            gaps[at] = piece[i] & largest
+            stored[at] = coded[i]
             at += 1
-        gaps[at] = skips[i] & largest
-        stored[at] = symbols[i]
-        at += 1
 
 
 @njit(cache=True)

@@ -14,7 +14,7 @@ LOW_BITS = 13
 N_BUCKETS = 1 << (32 - LOW_BITS)
 #: the count sits above the sum of low bits in one word, so that one addition keeps both
 COUNT_SHIFT = 39
-MAX_TALLIED = (1 << 25) - 1
+MAX_COUNTED = (1 << 25) - 1
 
 
 @njit(cache=True)
@@ -258,7 +258,7 @@ def optimal_edges(values, weights, n_runs):  # type: ignore[no-untyped-def]  # n
 
 
 @njit(cache=True)
-def tally(bits, counts_and_sums, squares):  # type: ignore[no-untyped-def]  # numba infers
+def count_in_buckets(bits, counts_and_sums, squares):  # type: ignore[no-untyped-def]  # numba infers
     """Add float32 bit patterns to their buckets: count and sum of the low bits in one word, sum of their squares."""
     for i in range(len(bits)):
         bucket = bits[i] >> np.uint32(LOW_BITS)

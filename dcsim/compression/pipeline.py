@@ -10,6 +10,7 @@ from torch import nn
 from dcsim.artifact import CompressedModel, Floats, Variant, pack
 from dcsim.compression import stages
 from dcsim.compression.recipe import Recipe
+from dcsim.compression.share import Clusters
 from dcsim.compression.store import Stage, write_stages
 from dcsim.compression.training import error_rate, forward
 from dcsim.datasets import Dataset
@@ -30,6 +31,7 @@ def compress(
     key: str,
     on_progress: OnProgress = lambda stage, done, total, note: None,
     on_stage: OnStage = lambda stage: None,
+    say: Callable[[str], None] = lambda message: None,
 ) -> tuple[Stage, ...]:
     """Run Deep Compression on `model` and leave `<variant>.dcz` and `stages.json` in `folder`.
 
@@ -39,6 +41,7 @@ def compress(
         key: fingerprint of all that the files depend on, to find them again.
         on_progress: called after every batch of training.
         on_stage: called when a stage's file has been tested.
+        say: told what k-means made of the centroids.
 
     Raises:
         ConfigError: the recipe names a layer that is not there.
@@ -65,10 +68,17 @@ def compress(
     done = [finish("dense")]
     stages.prune(model, dataset, recipe, generator, on_batch("prune"))
     done.append(finish("pruned"))
-    stages.share(model, dataset, recipe, generator, on_batch("share"))
+    clusters = stages.share(model, dataset, recipe, generator, on_batch("share"))
+    say(_centroids_in_use(clusters, recipe))
     done += [finish("shared"), finish("huffman")]
     write_stages(folder, network, recipe, key, dataset.name, torch.__version__, done)
     return tuple(done)
+
+
+def _centroids_in_use(clusters: Mapping[str, Clusters], recipe: Recipe) -> str:
+    """A start other than `optimal` may leave centroids without weights, in the gap that pruning leaves about zero."""
+    counts = [f"{name} {len(c.centroids) - c.n_empty} of {len(c.centroids)}" for name, c in clusters.items()]
+    return f"centroids in use, {recipe.centroids} start: {', '.join(counts)}"
 
 
 def require_layers(recipe: Recipe, model: nn.Module) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from dcsim.codec.relative_index import MAX_GAP_BITS
+from dcsim.compression.share import Initialization
 from dcsim.config import SourcedSpec, Spec
 
 Count = Annotated[int, Field(gt=0)]
@@ -44,7 +45,7 @@ class LayerRecipe(Spec):
 
     density: Annotated[float, Field(gt=0, le=1)]
     code_bits: Annotated[int, Field(ge=1, le=10)]
-    gap_bits: Annotated[int, Field(ge=1, le=MAX_GAP_BITS)] | Literal["auto"]
+    gap_bits: Annotated[int, Field(ge=0, le=MAX_GAP_BITS)] | Literal["auto"]
 
 
 class Recipe(SourcedSpec):
@@ -53,6 +54,7 @@ class Recipe(SourcedSpec):
     seed: Annotated[int, Field(ge=0)]
     small_tensors: Literal["fp16", "fp32"]
     codebooks: Literal["fp16", "fp32"]
+    centroids: Initialization = "linear"  # where k-means begins: what Deep Compression, section 3.2, chose
     prune: PruneSpec
     share: TrainingSpec
     layers: Annotated[dict[str, LayerRecipe], Field(min_length=1)]

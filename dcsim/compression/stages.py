@@ -8,7 +8,7 @@ from torch import nn
 
 from dcsim.compression.prune import magnitude_mask, step_density
 from dcsim.compression.recipe import LayerRecipe, Recipe
-from dcsim.compression.share import kmeans_linear, nearest
+from dcsim.compression.share import Clusters, Initialization, kmeans, nearest
 from dcsim.compression.training import Hooks, fit
 from dcsim.datasets import Dataset
 
@@ -40,12 +40,20 @@ def prune(model: nn.Module, dataset: Dataset, recipe: Recipe, generator: torch.G
     _round_small_tensors(model, recipe)
 
 
-def share(model: nn.Module, dataset: Dataset, recipe: Recipe, generator: torch.Generator, on_batch: OnBatch) -> None:
+def share(
+    model: nn.Module, dataset: Dataset, recipe: Recipe, generator: torch.Generator, on_batch: OnBatch
+) -> dict[str, Clusters]:
     """Replace each layer's nonzeros by trained centroids; assignments stay as k-means made them. In place.
+
+    Returns:
+        What k-means found, by layer.
 
     The gradient of a centroid is the sum over its members (Deep Compression, equation 3).
     """
-    layers = [_SharedLayer(_weight(model, name), layer) for name, layer in recipe.layers.items()]
+    by_name = {
+        name: _SharedLayer(_weight(model, name), layer, recipe.centroids) for name, layer in recipe.layers.items()
+    }
+    layers = list(by_name.values())
     others = [p for p in model.parameters() if all(p is not layer.weight for layer in layers)]
 
     def gather() -> None:
@@ -61,19 +69,20 @@ def share(model: nn.Module, dataset: Dataset, recipe: Recipe, generator: torch.G
     for layer in layers:
         layer.finish(recipe.codebooks == "fp16")
     _round_small_tensors(model, recipe)
+    return {name: layer.clusters for name, layer in by_name.items()}
 
 
 class _SharedLayer:
     """One weight tensor tied to a codebook. One code is left to the value zero, which fillers need."""
 
-    def __init__(self, weight: nn.Parameter, recipe: LayerRecipe) -> None:
+    def __init__(self, weight: nn.Parameter, recipe: LayerRecipe, initialization: Initialization) -> None:
         self.weight = weight
         flat = weight.detach().flatten()
         self.positions = flat.nonzero()[:, 0]
         values = flat[self.positions].numpy()
-        centroids = kmeans_linear(values, (1 << recipe.code_bits) - 1)
-        self.codes = torch.from_numpy(nearest(values, centroids))
-        self.centroids = nn.Parameter(torch.from_numpy(centroids.astype(np.float32)))
+        self.clusters = kmeans(values, (1 << recipe.code_bits) - 1, initialization=initialization)
+        self.codes = torch.from_numpy(nearest(values, self.clusters.centroids))
+        self.centroids = nn.Parameter(torch.from_numpy(self.clusters.centroids.astype(np.float32)))
         self.scatter_values()
 
     def gather_gradient(self) -> None:

@@ -1,0 +1,172 @@
+"""Weights in safetensors files, memory-mapped: one file, or several with an index, tensor by tensor.
+
+The format (Hugging Face, safetensors 0.x): u64 length of a JSON header, the header, the tensors' bytes. It is read here
+rather than by its own library because that one has no numpy type for bfloat16 and no view into the mapped file.
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dcsim.errors import NetworkError
+from dcsim.files import written
+
+HEADER_LENGTH_BYTES = 8
+MAX_HEADER_BYTES = 100 * 10**6  # the format's own limit
+FLOAT_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
+OTHER_BYTES = {"BOOL": 1, "U8": 1, "I8": 1, "U16": 2, "I16": 2, "U32": 4, "I32": 4, "U64": 8, "I64": 8}
+SHARD = re.compile(r"(?P<stem>.*)-\d{5}-of-(?P<total>\d{5})\.safetensors")
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class TensorEntry:
+    """Where a tensor lies."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    file: Path
+    offset: int
+
+    @property
+    def n_elements(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def is_float(self) -> bool:
+        return self.dtype in FLOAT_BYTES
+
+    @property
+    def n_bytes(self) -> int:
+        return self.n_elements * (FLOAT_BYTES | OTHER_BYTES)[self.dtype]
+
+    def read(self) -> Floats:
+        """The values as fp32: a view into the mapped file where they are fp32 there.
+
+        Raises:
+            NetworkError: the tensor is not of a float type, or holds float64 values that fp32 does not have.
+        """
+        if not self.is_float:
+            raise NetworkError(f"{self.file}: {self.name} has type {self.dtype}, expected {', '.join(FLOAT_BYTES)}")
+        if not self.n_elements:
+            return np.zeros(self.shape, np.float32)
+        stored = np.memmap(self.file, np.uint8, "r", self.offset, (self.n_bytes,))
+        if self.dtype == "BF16":  # the upper half of an fp32
+            return (stored.view("<u2").astype(np.uint32) << 16).view(np.float32).reshape(self.shape)
+        values = stored.view({"F64": "<f8", "F32": "<f4", "F16": "<f2"}[self.dtype]).reshape(self.shape)
+        with np.errstate(over="ignore"):
+            single = values.astype(np.float32, copy=False)
+        if self.dtype == "F64" and not np.array_equal(single, values, equal_nan=True):
+            raise NetworkError(f"{self.file}: {self.name} has float64 values that fp32 cannot hold; convert it first")
+        return single
+
+
+def open_checkpoint(path: Path) -> tuple[TensorEntry, ...]:
+    """The tensors of `path`, in the order in which they lie.
+
+    Args:
+        path: a safetensors file, an index (`*.safetensors.index.json`), or one shard `*-0000N-of-000NN.safetensors`.
+
+    Raises:
+        NetworkError: a file is missing or damaged, or a tensor is in none of them.
+    """
+    entries = [entry for file in _files(path) for entry in _entries(file)]
+    names = {entry.name for entry in entries}
+    if len(names) < len(entries):
+        twice = sorted({entry.name for entry in entries if sum(e.name == entry.name for e in entries) > 1})
+        raise NetworkError(f"{path}: {', '.join(twice[:5])} is in more than one file")
+    if path.suffix == ".json":
+        missing = sorted(_index(path).keys() - names)
+        if missing:
+            raise NetworkError(f"{path} names {missing[0]}, which its files do not have")
+    return tuple(entries)
+
+
+def _files(path: Path) -> list[Path]:
+    if path.suffix == ".json":
+        return [path.parent / name for name in sorted(set(_index(path).values()))]
+    shard = SHARD.fullmatch(path.name)
+    if not shard:
+        return [path]
+    total = shard["total"]
+    return [path.parent / f"{shard['stem']}-{n:05d}-of-{total}.safetensors" for n in range(1, int(total) + 1)]
+
+
+def _index(path: Path) -> dict[str, str]:
+    try:
+        weight_map = json.loads(path.read_text())["weight_map"]
+        return {str(name): str(file) for name, file in weight_map.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise NetworkError(f"cannot read {path}: expected an index with a weight_map ({error})") from error
+
+
+def _entries(file: Path) -> Iterator[TensorEntry]:
+    header, data_at, end = _header(file)
+    entries = [_entry(file, name, about, data_at, end) for name, about in header.items() if name != "__metadata__"]
+    yield from sorted(entries, key=lambda entry: (entry.offset, entry.name))
+
+
+def _header(file: Path) -> tuple[dict[str, Any], int, int]:
+    """The JSON header, where the tensors begin, and where the file ends."""
+    try:
+        size = file.stat().st_size
+        with file.open("rb") as stream:
+            n_bytes = int.from_bytes(stream.read(HEADER_LENGTH_BYTES), "little")
+            if not 2 <= n_bytes <= min(MAX_HEADER_BYTES, size - HEADER_LENGTH_BYTES):
+                raise NetworkError(f"cannot read the weights {file}: not a safetensors file, or cut off")
+            header = json.loads(stream.read(n_bytes))
+    except (OSError, ValueError) as error:
+        raise NetworkError(f"cannot read the weights {file}: {error}") from error
+    if not isinstance(header, dict):
+        raise NetworkError(f"cannot read the weights {file}: its header is not a table of tensors")
+    return header, HEADER_LENGTH_BYTES + n_bytes, size
+
+
+def _entry(file: Path, name: str, about: object, data_at: int, end: int) -> TensorEntry:
+    try:
+        assert isinstance(about, dict)
+        dtype, shape = str(about["dtype"]), tuple(int(size) for size in about["shape"])
+        first, last = (int(offset) for offset in about["data_offsets"])
+        if dtype not in FLOAT_BYTES | OTHER_BYTES:
+            raise NetworkError(f"{file}: {name} has type {dtype}, expected {', '.join(FLOAT_BYTES)}")
+        entry = TensorEntry(name, dtype, shape, file, data_at + first)
+        assert first >= 0
+        assert min(shape, default=0) >= 0
+        assert last - first == entry.n_bytes
+    except (AssertionError, KeyError, TypeError, ValueError) as error:
+        raise NetworkError(f"{file}: the header's entry of {name} makes no sense: {about}") from error
+    if data_at + last > end:
+        raise NetworkError(f"{file}: {name} ends after the file does: the file is cut off")
+    return entry
+
+
+def write_checkpoint(path: Path, shapes: Mapping[str, tuple[int, ...]], decode: Callable[[str], Floats]) -> None:
+    """Write fp32 tensors to a safetensors file one after the other, so that one at a time is in memory.
+
+    Args:
+        shapes: by name, in the order to write.
+        decode: gives the values of a name.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    header, at = {}, 0
+    for name, shape in shapes.items():
+        end = at + FLOAT_BYTES["F32"] * math.prod(shape)
+        header[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [at, end]}
+        at = end
+    packed = json.dumps(header, separators=(",", ":")).encode()
+    packed += b" " * (-len(packed) % HEADER_LENGTH_BYTES)  # tensors begin at a multiple of eight
+    with written(path) as temporary, temporary.open("wb") as stream:
+        stream.write(len(packed).to_bytes(HEADER_LENGTH_BYTES, "little") + packed)
+        for name in shapes:
+            stream.write(np.ascontiguousarray(decode(name), "<f4").data)

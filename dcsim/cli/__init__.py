@@ -1,0 +1,44 @@
+"""The command line: parse, call, print. No physics, no arithmetic. Heavy imports wait inside the commands."""
+
+import os
+import signal
+import sys
+
+# isort: off - the order in which commands are registered is that of --help
+from dcsim.cli import files, networks, replays  # noqa: F401 - registers the commands
+
+# isort: on
+from dcsim.cli.app import app
+from dcsim.errors import DcsimError
+
+EXIT_BAD_INPUT, EXIT_INTERNAL, EXIT_INTERRUPTED = 2, 3, 130
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 done, 1 over budget, 2 bad input, 3 a fault of dcsim itself."""
+    # Spinning OpenMP threads make training many times slower when another process wants the cores.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    signal.signal(signal.SIGINT, _interrupt)
+    try:
+        app()
+    except DcsimError as error:
+        sys.stdout.flush()
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(EXIT_BAD_INPUT)
+    except _Interrupted:
+        sys.stderr.write("interrupted\n")
+        sys.exit(EXIT_INTERRUPTED)
+    except Exception:  # every fault a person can cause is a DcsimError, so this one is ours
+        import traceback
+
+        traceback.print_exc()
+        sys.stderr.write("internal fault of dcsim: please report it with the lines above\n")
+        sys.exit(EXIT_INTERNAL)
+
+
+class _Interrupted(BaseException):
+    """Ctrl-C. click would turn a KeyboardInterrupt into exit code 1, which here means over budget."""
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise _Interrupted

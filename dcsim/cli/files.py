@@ -1,0 +1,56 @@
+"""Commands that take a `.dcz` file: inspect, decode."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dcsim.cli.app import JsonOption, app, require_outputs, write_json
+
+
+class SparseName(StrEnum):
+    """Kinds of sparse matrices, as words of the command line."""
+
+    csr = "csr"
+    csc = "csc"
+
+
+@app.command()
+def decode(
+    file: Annotated[Path, typer.Argument(help="A .dcz file.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="A .safetensors, .pt (torch) or .npz (sparse matrices) file.")
+    ],
+    sparse: Annotated[
+        SparseName, typer.Option("--sparse", help="Kind of sparse matrix in an .npz file.")
+    ] = SparseName.csr,
+) -> None:
+    """Write the weights of a .dcz file for other tools, as they were stored, bit for bit."""
+    from dcsim.artifact import CompressedModel
+    from dcsim.export import save_weights
+    from dcsim.report.terminal import console
+
+    require_outputs(output)
+    model = CompressedModel.load(file)
+    save_weights(model, output, sparse.value)
+    console().print(f"{output}: {len(model.tensors)} tensors, {model.n_parameters:,} parameters", soft_wrap=True)
+
+
+@app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(help="A .dcz file.")],
+    json: JsonOption = None,
+) -> None:
+    """Show what a .dcz file holds, tensor by tensor."""
+    from dcsim.artifact import CompressedModel
+    from dcsim.report.document import inspection
+    from dcsim.report.tables import inspect_table
+    from dcsim.report.terminal import console
+
+    require_outputs(json=json)
+    content = inspection(CompressedModel.load(file))
+    if json:
+        write_json(content, json)
+    if str(json) != "-":
+        console().print(inspect_table(content))

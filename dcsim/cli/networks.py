@@ -1,0 +1,228 @@
+"""Commands that take a network: run, compress, train, trace."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dcsim.cli.app import (
+    BatchOption,
+    BudgetOption,
+    DataOption,
+    FpsOption,
+    FreshOption,
+    GateOption,
+    JsonOption,
+    NetworkArgument,
+    PlotOption,
+    RecipeOption,
+    SocOption,
+    VariantName,
+    VariantsOption,
+    WeightsOption,
+    app,
+    require_outputs,
+    show,
+)
+
+if TYPE_CHECKING:
+    from dcsim.compression.plan import Overrides
+
+
+class Initialization(StrEnum):
+    """Where k-means begins, as words of the command line."""
+
+    linear = "linear"
+    density = "density"
+    forgy = "forgy"
+    optimal = "optimal"
+
+
+@app.command()
+def run(
+    network: NetworkArgument,
+    soc: SocOption = "mobile45",
+    fps: FpsOption = 20,
+    budget: BudgetOption = None,
+    gate: GateOption = None,
+    variant: VariantsOption = None,
+    recipe: RecipeOption = None,
+    weights: WeightsOption = None,
+    data: DataOption = "",
+    batch: BatchOption = 1,
+    fresh: FreshOption = False,
+    json: JsonOption = None,
+    plot: PlotOption = None,
+) -> None:
+    """The main job: compress the network, replay it on the chip, say whether it fits the budget."""
+    from dcsim.explore.budget import load_budget
+    from dcsim.report.terminal import listening
+    from dcsim.run import run as run_network
+    from dcsim.simulation.replay import require_fps
+    from dcsim.soc.spec import load_soc
+
+    require_outputs(json=json, plot=plot)
+    require_fps(fps)
+    chip, limits = load_soc(soc), load_budget(budget) if budget else None
+    with listening() as listener:
+        report = run_network(
+            network,
+            chip,
+            fps,
+            limits,
+            variants=[name.value for name in variant or VariantName],
+            gate=gate.value if gate else None,
+            recipe=recipe,
+            weights=weights,
+            dataset=data,
+            batch=batch,
+            fresh=fresh,
+            listener=listener,
+        )
+    show(report, json, plot)
+
+
+@app.command()
+def compress(
+    network: Annotated[
+        str | None, typer.Argument(help="As for run. With --as-is or --post-training a name to record, or nothing.")
+    ] = None,
+    recipe: RecipeOption = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Folder for the four .dcz files; with --as-is or --post-training a file."),
+    ] = None,
+    weights: WeightsOption = None,
+    as_is: Annotated[
+        bool, typer.Option("--as-is", help="Pack the tensors of --weights bit for bit: pruned and shared elsewhere.")
+    ] = False,
+    post_training: Annotated[
+        bool, typer.Option("--post-training", help="Prune, share and code --weights without data and without torch.")
+    ] = False,
+    density: Annotated[
+        float | None, typer.Option("--prune-density", help="Share of weights to keep in every layer, 0 to 1.")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option("--prune-threshold", help="Post-training: smallest magnitude to keep.")
+    ] = None,
+    code_bits: Annotated[
+        int | None, typer.Option("--codebook-bits", help="Bits of a code before Huffman coding, 1 to 10.")
+    ] = None,
+    gap_bits: Annotated[
+        str | None, typer.Option("--gap-bits", help="Bits of a gap, 0 to 16, or auto: what makes the file smallest.")
+    ] = None,
+    centroids: Annotated[
+        Initialization | None, typer.Option("--centroids", help="Where k-means begins: as the paper, linear.")
+    ] = None,
+    data: DataOption = "",
+    fresh: FreshOption = False,
+) -> None:
+    """Prune, share and Huffman-code a network; every stage leaves a .dcz file that is read back and tested."""
+    from dcsim.compression.plan import Overrides, gap_bits_from
+    from dcsim.errors import ConfigError
+    from dcsim.prepare import compress as compress_network
+    from dcsim.report.terminal import console, listening, print_stage
+
+    overrides = Overrides(
+        density, threshold, code_bits, gap_bits_from(gap_bits), centroids.value if centroids else None
+    )
+    if as_is or post_training:
+        if weights is None or output is None:
+            raise ConfigError("--as-is and --post-training need --weights FILE.safetensors and -o FILE.dcz")
+        if recipe or data or fresh or (as_is and post_training):
+            raise ConfigError("--as-is, --post-training and a recipe with its data exclude each other")
+        _compress_weights(weights, output, overrides, as_is, network)
+        return
+    if network is None:
+        raise ConfigError("name a network, or give --weights with --as-is or --post-training")
+    if output:
+        require_outputs(output / "stages.json")
+    with listening() as listener:
+        done = compress_network(
+            network,
+            recipe,
+            folder=output,
+            weights=weights,
+            dataset=data,
+            overrides=overrides,
+            fresh=fresh,
+            listener=listener,
+        )
+    if done.reused:
+        for stage in done.stages:
+            print_stage(console(stderr=True), stage)
+    console().print(f"{done.folder}", soft_wrap=True)
+
+
+def _compress_weights(weights: Path, output: Path, overrides: "Overrides", as_is: bool, network: str | None) -> None:
+    from dcsim.compression.post_training import compress_checkpoint
+    from dcsim.report.terminal import console, listening
+
+    require_outputs(output)
+    plan = overrides.packing() if as_is else overrides.post_training()
+    with listening() as listener:
+        done = compress_checkpoint(weights, output, plan, network=network, on_progress=listener.progress)
+    screen = console(stderr=True)
+    if done.left_out:
+        screen.print(f"left out, not weights: {', '.join(done.left_out)}", soft_wrap=True)
+    if done.n_centroids:
+        screen.print(
+            f"{done.n_empty_centroids:,} of {done.n_centroids:,} centroids own no weight and are not stored",
+            soft_wrap=True,
+        )
+    console().print(
+        f"{output}: {done.n_tensors:,} tensors, {done.file_bytes:,} bytes, {done.compression_ratio:.1f}x",
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def train(
+    network: NetworkArgument,
+    output: Annotated[Path, typer.Option("-o", "--output", help="safetensors file to write.")],
+) -> None:
+    """Train the dense weights of a network of models/ as its training.yaml says."""
+    from dcsim.report.terminal import console, listening
+    from dcsim.zoo import require_torch
+
+    require_torch("training a network")
+    from dcsim.compression.dense import train_dense
+
+    require_outputs(output)
+    with listening() as listener:
+        error = train_dense(network, output, listener.progress, listener.say)
+    console().print(f"{output}: test error {100 * error:.2f} %", soft_wrap=True)
+
+
+@app.command()
+def trace(
+    network: NetworkArgument,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Parquet file to write.")],
+    variant: Annotated[
+        VariantName | None, typer.Option("--variant", help="Storage variant to trace; huffman, or that of the file.")
+    ] = None,
+    file: Annotated[Path | None, typer.Option("--file", help="Trace this .dcz file instead.")] = None,
+    recipe: RecipeOption = None,
+    weights: WeightsOption = None,
+    data: DataOption = "",
+    batch: BatchOption = 1,
+) -> None:
+    """Run one storage variant on real inputs and save what it does, layer by layer."""
+    from dcsim.prepare import trace as trace_network
+    from dcsim.report.terminal import console, listening
+
+    require_outputs(output)
+    with listening() as listener:
+        found = trace_network(
+            network,
+            variant.value if variant else None,
+            recipe=recipe,
+            file=file,
+            weights=weights,
+            dataset=data,
+            batch=batch,
+            listener=listener,
+        )
+    found.save(output)
+    console().print(f"{output}: {found.network}, {found.variant}, {len(found.layers)} layers", soft_wrap=True)

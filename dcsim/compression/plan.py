@@ -1,0 +1,108 @@
+"""What a person may ask of a compression for one run, with a recipe or without."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dcsim.artifact import GapBits
+from dcsim.artifact.packing import require_gap_bits
+from dcsim.compression.recipe import LayerRecipe, Recipe
+from dcsim.compression.share import Initialization
+from dcsim.errors import ArtifactError, ConfigError
+
+MAX_CODE_BITS = 10
+
+
+@dataclass(frozen=True)
+class PostTraining:
+    """How to compress what will not be trained again.
+
+    Attributes:
+        density: share of each tensor's weights to keep, the largest magnitudes; None keeps all that are not zero.
+        threshold: instead, the smallest magnitude to keep.
+        code_bits: width of a code before Huffman coding; one code is left to the value zero. 8 by default, as Deep
+            Compression used in convolutions: no training mends what sharing breaks.
+        gap_bits: width of the relative index, or the one that makes the file smallest.
+        centroids: where k-means begins.
+    """
+
+    density: float | None = None
+    threshold: float | None = None
+    code_bits: int = 8
+    gap_bits: GapBits = "auto"
+    centroids: Initialization = "linear"
+
+
+@dataclass(frozen=True)
+class AsIs:
+    """Change nothing, pack each tensor bit for bit."""
+
+    gap_bits: GapBits = "auto"
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What replaces a recipe's figures, or the defaults where there is none. None leaves them.
+
+    Raises:
+        ConfigError: a figure is not possible.
+    """
+
+    density: float | None = None
+    threshold: float | None = None
+    code_bits: int | None = None
+    gap_bits: GapBits | None = None
+    centroids: Initialization | None = None
+
+    def __post_init__(self) -> None:
+        if self.density is not None and not 0 < self.density <= 1:
+            raise ConfigError(f"density {self.density} is not possible: expected above 0, at most 1")
+        if self.threshold is not None and not 0 < self.threshold < np.inf:
+            raise ConfigError(f"threshold {self.threshold} is not possible: expected a positive number")
+        if self.density is not None and self.threshold is not None:
+            raise ConfigError("a density and a threshold were both given: give one")
+        if self.code_bits is not None and not 1 <= self.code_bits <= MAX_CODE_BITS:
+            raise ConfigError(f"codes of {self.code_bits} bits are not possible: expected 1 to {MAX_CODE_BITS}")
+        try:
+            require_gap_bits(self.gap_bits or "auto")
+        except ArtifactError as error:
+            raise ConfigError(str(error)) from error
+
+    def post_training(self) -> PostTraining:
+        """The defaults with these in their place."""
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        return PostTraining(**given)
+
+    def packing(self) -> AsIs:
+        """What can be asked of weights that stay as they are. Raises ConfigError for anything but gap bits."""
+        changed = [
+            name for name in ("density", "threshold", "code_bits", "centroids") if getattr(self, name) is not None
+        ]
+        if changed:
+            raise ConfigError(f"--as-is changes no weight, so {', '.join(changed)} cannot be given with it")
+        return AsIs("auto" if self.gap_bits is None else self.gap_bits)
+
+    def of_recipe(self, recipe: Recipe) -> Recipe:
+        """The recipe with these in every layer. Raises ConfigError for a threshold, which recipes do not have."""
+        if self.threshold is not None:
+            raise ConfigError("a threshold is for --post-training; a recipe prunes to a density")
+        given = {"density": self.density, "code_bits": self.code_bits, "gap_bits": self.gap_bits}
+        update = {name: value for name, value in given.items() if value is not None}
+        layers = {
+            name: LayerRecipe.model_validate(layer.model_dump() | update) for name, layer in recipe.layers.items()
+        }
+        return recipe.model_copy(
+            update={"layers": layers, **({"centroids": self.centroids} if self.centroids is not None else {})}
+        )
+
+
+def gap_bits_from(text: str | None) -> GapBits | None:
+    """A number of bits or `auto`, as a person writes it. Raises ConfigError."""
+    if text is None:
+        return None
+    if text == "auto":
+        return "auto"
+    try:
+        return int(text)
+    except ValueError as error:
+        raise ConfigError(f"gap bits {text!r}: expected a number from 0 to 16, or auto") from error
