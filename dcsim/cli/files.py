@@ -44,8 +44,7 @@ def inspect(
 ) -> None:
     """Show what a .dcz file holds, tensor by tensor."""
     from dcsim.artifact import CompressedModel
-    from dcsim.report.document import inspection
-    from dcsim.report.tables import inspect_table
+    from dcsim.report.inspection import inspect_tables, inspection
     from dcsim.report.terminal import console
 
     require_outputs(json=json)
@@ -53,4 +52,4 @@ def inspect(
     if json:
         write_json(content, json)
     if str(json) != "-":
-        console().print(inspect_table(content))
+        console().print(inspect_tables(content))

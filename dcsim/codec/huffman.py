@@ -25,7 +25,7 @@ MULTI_BITS = 12  # 2**12 entries of 8 bytes stay in a first-level cache
 MULTI_MEAN_BITS = 5.5  # measured: from here on a look-up holds too few symbols to pay for its wider entry
 
 Lengths = npt.NDArray[np.uint8]
-Symbols = npt.NDArray[np.unsignedinteger]  # uint8 or uint16
+Symbols = npt.NDArray[np.integer]  # uint8 or uint16
 
 
 @dataclass(frozen=True, eq=False)

@@ -86,11 +86,12 @@ def run_end(values, bound, near):  # type: ignore[no-untyped-def]  # numba infer
 
 
 @njit(cache=True, error_model="numpy")
-def lloyd(values, mass, sums, centroids):  # type: ignore[no-untyped-def]  # numba infers
+def lloyd(values, mass, sums, centroids, is_bare):  # type: ignore[no-untyped-def]  # numba infers
     """Move ascending `centroids` to their fixed point. The n + 1 edges of their runs, and the number of rounds.
 
     In exact arithmetic no state returns before the fixed point; with rounding it could, so a state is remembered at
     every power of two and its return ends the search too (Brent, BIT 20, 1980): there are finitely many states.
+    Rounding can also put the mean outside its run; a bare mean is left there, any other is moved to the run's end.
     """
     n = len(centroids)
     edges = np.zeros(n + 1, np.int64)
@@ -112,13 +113,12 @@ def lloyd(values, mass, sums, centroids):  # type: ignore[no-untyped-def]  # num
         fixed = returned = True
         for c in range(n):
             low, high = edges[c], edges[c + 1]
+            size = high - low if mass is None else mass[high] - mass[low]
             mean = centroids[c]
-            if mass is None:
-                if high > low:
-                    mean = (sums[high] - sums[low]) / (high - low)
-            elif mass[high] > mass[low]:  # between weights of very different size the difference may drown
-                mean = (sums[high] - sums[low]) / (mass[high] - mass[low])
-                mean = min(max(mean, values[low]), values[high - 1])
+            if size > 0:  # small weights may drown beside large ones, so a run can seem empty
+                mean = (sums[high] - sums[low]) / size
+                if not is_bare:
+                    mean = min(max(mean, values[low]), values[high - 1])
             if c > 0 and mean < means[c - 1]:  # by rounding only
                 mean = means[c - 1]
             means[c] = mean

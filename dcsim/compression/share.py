@@ -83,7 +83,9 @@ def kmeans(
         if clusters is not None:
             return clusters
     points = _sorted(values, weights)
-    return _lloyd(points, _start(points, n_centroids, initialization, seed))
+    # networks were trained from bare means of float32 values, and shall come out the same to the bit
+    is_bare = initialization == "linear" and weights is None and values.dtype == np.float32
+    return _lloyd(points, _start(points, n_centroids, initialization, seed), is_bare)
 
 
 def kmeans_linear(values: Values, n_centroids: int) -> Floats:
@@ -189,11 +191,11 @@ def _points(ascending: Values, weights: Floats | None) -> _Points:
     return _Points(ascending, weights, None if weights is None else np.append(0.0, np.cumsum(weights)), sums)
 
 
-def _lloyd(points: _Points, start: Floats) -> Clusters:
+def _lloyd(points: _Points, start: Floats, is_bare: bool = False) -> Clusters:
     from dcsim.compression import kmeans_kernels as kernels
 
     centroids = start.copy()
-    edges, n_iterations = kernels.lloyd(points.values, points.mass, points.sums, centroids)
+    edges, n_iterations = kernels.lloyd(points.values, points.mass, points.sums, centroids, is_bare)
     error = kernels.squared_error(points.values, points.weights, edges, centroids)
     return Clusters(centroids, points.masses(edges), error, n_iterations)
 
@@ -306,8 +308,8 @@ class _Buckets:
         keys = np.concatenate([keys[n_positive:][::-1], keys[:n_positive]])
         low_mask = (1 << kernels.LOW_BITS) - 1
         first = (keys << kernels.LOW_BITS).astype(np.uint32)
+        _check_range(*first[[0, -1]].view(np.float32))
         ends = np.stack([first, first | low_mask]).view(np.float32).astype(np.float64)
-        _check_range(ends.min(), ends.max())
         step = (ends[1] - ends[0]) / low_mask  # the values a bucket can hold are evenly spaced
         counts = (words[keys] >> kernels.COUNT_SHIFT).astype(np.float64)
         sums = (words[keys] & ((1 << kernels.COUNT_SHIFT) - 1)).astype(np.float64)

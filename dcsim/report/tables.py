@@ -1,8 +1,8 @@
 """Tables for the terminal."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -172,43 +172,6 @@ def resource_table(result: "RunResult") -> Table:
         causes = [f"{cause} {quantity(ps_to_s(ps), 's')}" for cause, ps in use.stall_ps.items() if ps]
         cells = [quantity(ps_to_s(ps), "s") for ps in (use.busy_ps, sum(use.stall_ps.values()), use.idle_ps)]
         table.add_row(use.resource, *cells, ", ".join(causes))
-    return table
-
-
-def inspect_table(content: Mapping[str, Any]) -> Table:
-    """A `.dcz` file, tensor by tensor, from the document of `inspection`."""
-    title = (
-        f"{content['network']}, {content['variant']}: {content['file_bytes']:,} bytes, "
-        f"{content['compression_ratio']:.1f}x, header {content['header_bytes']} bytes"
-    )
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2))
-    headings = (
-        "tensor",
-        "shape",
-        "encoding",
-        "density",
-        "fillers",
-        "codes",
-        "gap bits",
-        "bits/weight",
-        "bytes",
-        "share",
-    )
-    for name in headings:
-        table.add_column(name, justify="left" if name in headings[:3] else "right", no_wrap=True)
-    for row in content["tensors"]:
-        table.add_row(
-            row["name"],
-            "x".join(map(str, row["shape"])),
-            row["encoding"],
-            percent(row["density"], 1),
-            f"{row['n_filler_zeros']:,}",
-            str(row["n_codes"] or "-"),
-            str(row["gap_bits"] or "-"),
-            f"{row['bits_per_weight']:.3f}",
-            f"{row['stored_bytes']:,}",
-            percent(row["share_of_file"], 1),
-        )
     return table
 
 
