@@ -19,7 +19,7 @@ from dcsim.errors import NetworkError
 from dcsim.files import written
 
 HEADER_LENGTH_BYTES = 8
-MAX_HEADER_BYTES = 100 * 10**6  # the format's own limit
+MAX_HEADER_BYTES = 100_000_000  # the format's own limit
 FLOAT_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 OTHER_BYTES = {"BOOL": 1, "U8": 1, "I8": 1, "U16": 2, "I16": 2, "U32": 4, "I32": 4, "U64": 8, "I64": 8}
 SHARD = re.compile(r"(?P<stem>.*)-\d{5}-of-(?P<total>\d{5})\.safetensors")

@@ -48,8 +48,7 @@ def unpack(payload: npt.NDArray[np.uint8], n_alphabet: int) -> tuple[Lengths, in
         TruncatedError: the payload ends inside the table.
         MalformedError: the table goes on after its last symbol, or its padding is not zero.
     """
-    longest_bits = n_alphabet * BITS_PER_BYTE + BITS_PER_BYTE  # no token takes more than eight bits a symbol
-    bits = _BitReader(payload[: bits_to_bytes(longest_bits)])
+    bits = _BitReader(payload[: n_alphabet + 1])  # no token takes more than eight bits a symbol
     lengths = np.zeros(n_alphabet, np.uint8)
     previous, symbol = _first_yardstick(n_alphabet), 0
     while symbol < n_alphabet:

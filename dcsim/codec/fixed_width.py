@@ -7,6 +7,7 @@ from dcsim.errors import MalformedError, TruncatedError
 from dcsim.units import BITS_PER_BYTE, bits_to_bytes
 
 MAX_WIDTH_BITS = 32
+SPARE_BYTES = 8  # reads and writes are eight bytes wide, from any byte on
 
 
 def pack(fields: npt.NDArray[np.integer], width_bits: int) -> bytes:
@@ -14,7 +15,7 @@ def pack(fields: npt.NDArray[np.integer], width_bits: int) -> bytes:
     from dcsim.codec import bit_kernels
 
     n_bytes = bits_to_bytes(len(fields) * width_bits)
-    packed = np.zeros(n_bytes + BITS_PER_BYTE, np.uint8)
+    packed = np.zeros(n_bytes + SPARE_BYTES, np.uint8)
     bit_kernels.pack_fields(fields, width_bits, packed)
     return packed[:n_bytes].tobytes()
 
@@ -36,5 +37,5 @@ def unpack(payload: npt.NDArray[np.uint8], width_bits: int, n_fields: int) -> np
     if n_spare and payload[n_bytes - 1] >> (BITS_PER_BYTE - n_spare):
         raise MalformedError("padding bits after the last field are not zero")
     fields = np.empty(n_fields, np.uint32)
-    bit_kernels.unpack_fields(np.concatenate([payload[:n_bytes], np.zeros(8, np.uint8)]), width_bits, fields)
+    bit_kernels.unpack_fields(np.concatenate([payload[:n_bytes], np.zeros(SPARE_BYTES, np.uint8)]), width_bits, fields)
     return fields

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dcsim.codec import code_table
+from dcsim.codec.fixed_width import SPARE_BYTES
 from dcsim.errors import MalformedError, TruncatedError
 from dcsim.units import BITS_PER_BYTE, bits_to_bytes
 
@@ -67,7 +68,7 @@ def encode(symbols: Symbols, n_alphabet: int | None = None, limit_bits: int | No
     longest = int(lengths.max())
     run_bytes = np.empty(n_runs(len(symbols)), np.int64)
     n_bits = int(counts @ lengths.astype(np.int64))
-    payload = np.empty(bits_to_bytes(n_bits) + len(run_bytes) + 8, np.uint8)  # every write is eight bytes wide
+    payload = np.empty(bits_to_bytes(n_bits) + len(run_bytes) + SPARE_BYTES, np.uint8)
     n_bytes = kernels.encode_blocks(symbols, _packed_codes(lengths), longest, BLOCK_SYMBOLS, payload, run_bytes)
     return HuffmanStream(len(symbols), lengths, run_bytes, payload[:n_bytes])
 
@@ -126,13 +127,13 @@ def _decode_from(stream: HuffmanStream, ends: npt.NDArray[np.int64], first_run: 
 
     # reads are eight bytes wide, so the blocks at the very end are decoded from a copy with spare bytes
     block_ends = ends[first_run + N_STREAMS - 1 :: N_STREAMS][: len(symbols) // BLOCK_SYMBOLS]
-    n_inside = int(np.searchsorted(block_ends, len(stream.payload) - 8, side="right"))
+    n_inside = int(np.searchsorted(block_ends, len(stream.payload) - SPARE_BYTES, side="right"))
     split, run = n_inside * BLOCK_SYMBOLS, first_run + n_inside * N_STREAMS
     bad = decode_part(stream.payload, 0, first_run, symbols[:split]) if split else -1
     if bad >= 0 or split == len(symbols):
         return bad
     copied_from = int(ends[run - 1]) if run else 0
-    rest = np.concatenate([stream.payload[copied_from:], np.zeros(8, np.uint8)])
+    rest = np.concatenate([stream.payload[copied_from:], np.zeros(SPARE_BYTES, np.uint8)])
     return decode_part(rest, copied_from, run, symbols[split:])
 
 

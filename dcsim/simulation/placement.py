@@ -247,14 +247,13 @@ def _array_work(layer: Layer, soc: SocSpec, skips: bool) -> pe_array.ArrayWork:
 
 
 def _decode_work(layer: Layer) -> decoder.DecodeWork:
-    streams = layer.streams()
-    coded = {name: streams[name] for name in ("values", "codes", "gaps") if name in streams}
+    coded = layer.decoded_streams()
     n_entropy = sum(n for n, _ in coded.values()) if layer.encoding == "huffman" else 0
     return decoder.DecodeWork(
         streams=tuple(coded.values()),
         n_entropy_symbols=n_entropy,
-        n_lookups=streams.get("codes", (0, 0))[0],
-        n_gaps=streams.get("gaps", (0, 0))[0],
+        n_lookups=layer.streams().get("codes", (0, 0))[0],
+        n_gaps=coded.get("gaps", (0, 0))[0],
     )
 
 

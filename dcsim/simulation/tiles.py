@@ -112,11 +112,7 @@ def _decode_cost(plan: LayerPlan, soc: SocSpec, step: int, n_steps: int) -> Engi
         return EngineCost(0, 0, 0, {})
     layer, work, n_passes = plan.layer, plan.decode, plan.n_decode_passes
     events = {"entropy_symbol": work.n_entropy_symbols, "lookup": work.n_lookups, "gap": work.n_gaps}
-    parts = tuple(
-        _stream_part(layer, stream, step, n_steps)
-        for stream in ("values", "codes", "gaps")
-        if any(block.stream == stream for block in layer.blocks)
-    )
+    parts = tuple(_stream_part(layer, stream, step, n_steps) for stream in layer.decoded_streams())
     tile_work = decoder.DecodeWork(parts, 0, 0, 0)
     return EngineCost(
         n_cycles=n_passes * decoder.decode_cycles(soc.decoder, tile_work),

@@ -83,6 +83,11 @@ class Layer:
             sums[block.stream] = (n_symbols + block.n_symbols, n_bits + block.n_bits)
         return sums
 
+    def decoded_streams(self) -> dict[str, tuple[int, int]]:
+        """Those a decoder reads symbol by symbol. A stream of one distinct symbol has no bits and nothing to read."""
+        streams = self.streams()
+        return {name: streams[name] for name in ("values", "codes", "gaps") if streams.get(name, (0, 0))[1]}
+
 
 @dataclass(frozen=True)
 class Trace:

@@ -44,6 +44,12 @@ def test_a_run_from_kept_files_needs_no_torch(tmp_path: Path) -> None:
     assert "torch" not in loaded_by("run", "lenet-300-100", folder=tmp_path)
 
 
-def test_inspecting_a_fixed_width_file_needs_no_torch_or_numba(tmp_path: Path) -> None:
-    loaded = loaded_by("inspect", TRACE.with_name("shared.dcz"), folder=tmp_path)
-    assert not loaded & {"torch", "numba"}
+def test_inspecting_a_file_needs_no_torch(tmp_path: Path) -> None:
+    loaded = loaded_by("inspect", TRACE.with_name("huffman.dcz"), folder=tmp_path)
+    assert not loaded & {"torch", "pandas", "matplotlib"}
+
+
+def test_compressing_a_file_of_weights_needs_no_torch(tmp_path: Path) -> None:
+    weights = ROOT / "models" / "lenet-300-100" / "dense.safetensors"
+    arguments = ("compress", "--weights", weights, "--post-training", "-o", tmp_path / "w.dcz")
+    assert not loaded_by(*arguments, folder=tmp_path) & {"torch", "pandas", "matplotlib"}

@@ -140,7 +140,7 @@ def test_weights_that_cannot_be_read_are_refused_and_named(tmp_path: Path, conte
         dense_weights(OWN, path)
 
 
-@pytest.mark.parametrize("kind", [torch.float16, torch.float64])
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
 def test_weights_of_another_number_format_are_read_as_fp32(tmp_path: Path, kind: torch.dtype) -> None:
     path = tmp_path / "dense.safetensors"
     save_file({"w": torch.tensor([0.5, -2], dtype=kind)}, path)
@@ -150,11 +150,10 @@ def test_weights_of_another_number_format_are_read_as_fp32(tmp_path: Path, kind:
     assert weights["w"].tolist() == [0.5, -2]
 
 
-@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float8_e4m3fn])
-def test_weights_in_a_format_that_numpy_does_not_know_are_refused(tmp_path: Path, kind: torch.dtype) -> None:
+def test_weights_in_a_format_that_is_not_known_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "dense.safetensors"
-    save_file({"w": torch.tensor([0.5, -2]).to(kind)}, path)
-    with pytest.raises(NetworkError, match=f"cannot read the weights {path}: "):
+    save_file({"w": torch.tensor([0.5, -2]).to(torch.float8_e4m3fn)}, path)
+    with pytest.raises(NetworkError, match=f"{path}: w has type F8_E4M3, expected F64, F32, F16, BF16"):
         dense_weights(OWN, path)
 
 

@@ -1,14 +1,13 @@
 """Does k-means lose centroids in the gap around zero, and what does that cost?
 
-Deep Compression (section 3.2) starts centroids evenly spaced over the range and prefers that to the other starts. On a
-pruned layer the cells of some of those centroids lie wholly in the gap that pruning left; they own no weight in any
-round, so plain Lloyd works with the others alone. Measured on the layer below: 9 of 32 and 91 of 256 centroids stay
-without a weight, and the squared error stops at 1.9 and 2.9 times the optimum. The optimum spends more bits on a code,
-4.58 against 4.12 by entropy at 32 centroids: a trade, not a bug.
+Deep Compression (section 3.2) starts from centroids evenly spaced over the range and prefers that to its other starts. On
+a pruned layer the cells of some centroids lie wholly in the gap that pruning left. They own no weight in any round, so
+plain Lloyd works with the others alone. Measured on the layer below: 9 of 32 and 91 of 256 centroids stay without a
+weight, and the squared error stops at 1.9 and 2.9 times the optimum. The optimum spends more bits on a code, by entropy
+4.58 against 4.12 at 32 centroids: a trade, not a bug.
 
 The layer is fc6 of AlexNet as Deep Compression, Table 4, prunes it: 4096 x 9216 weights, the largest 9 % kept. Here they
-are standard Gaussian, seed 1. The largest of so many moves by 5 % from seed to seed (Gumbel), the spacing with it, and so
-does the number of centroids in the gap: by less than one of 32 and by four of 256.
+are standard Gaussian, seed 1. Of 91 empty cells 79 lie in the gap and 12 among the isolated largest weights.
 """
 
 from dataclasses import dataclass
@@ -27,15 +26,18 @@ SIZES = (32, 256)
 class Layer:
     dense: npt.NDArray[np.float32]
     pruned: npt.NDArray[np.float32]
+    threshold: float
+    largest: float
     linear: dict[int, Clusters]
     optimal: dict[int, Clusters]
 
-    @property
-    def threshold(self) -> float:
-        return float(np.abs(self.pruned).min())
-
     def start(self, n_centroids: int) -> npt.NDArray[np.float64]:
         return np.linspace(float(self.pruned.min()), float(self.pruned.max()), n_centroids)
+
+    def n_empty_deviation(self, n_centroids: int) -> float:
+        """By how many cells two standard deviations of the range are, which both ends decide (Gumbel, of Gaussians)."""
+        start = self.start(n_centroids)
+        return float(2 * np.sqrt(2) * np.pi / np.sqrt(6) / self.largest / (start[1] - start[0]))
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +45,11 @@ def layer() -> Layer:
     dense = np.random.default_rng(SEED).standard_normal(N_WEIGHTS, np.float32)
     magnitudes = np.abs(dense)
     n_kept = round(DENSITY * N_WEIGHTS)
-    pruned = dense[magnitudes >= np.partition(magnitudes, -n_kept)[-n_kept]]
+    threshold = np.partition(magnitudes, -n_kept)[-n_kept]
+    pruned = dense[magnitudes >= threshold]
     linear = {size: kmeans(pruned, size) for size in SIZES}
     optimal = {size: kmeans(pruned, size, initialization="optimal") for size in SIZES}
-    return Layer(dense[: len(pruned)], pruned, linear, optimal)
+    return Layer(dense[:n_kept].copy(), pruned, float(threshold), float(magnitudes.max()), linear, optimal)
 
 
 def entropy_bits(clusters: Clusters) -> float:
@@ -54,35 +57,32 @@ def entropy_bits(clusters: Clusters) -> float:
     return float(-(shares * np.log2(shares)).sum())
 
 
-@pytest.mark.parametrize(("n_centroids", "measured", "per_seed"), [(32, 9, 1), (256, 91, 4)])
-def test_centroids_stay_empty_where_they_began(layer: Layer, n_centroids: int, measured: int, per_seed: int) -> None:
+@pytest.mark.parametrize(("n_centroids", "measured"), [(32, 9), (256, 91)])
+def test_centroids_stay_empty_where_they_began(layer: Layer, n_centroids: int, measured: int) -> None:
     clusters, start = layer.linear[n_centroids], layer.start(n_centroids)
-    empty = clusters.centroids[clusters.sizes == 0]
-    assert np.isin(empty, start).all()
-    # the gap is 2 x threshold wide; the cells at its two ends reach out of it
-    in_gap = np.abs(empty) < layer.threshold
-    assert in_gap.sum() == pytest.approx(2 * layer.threshold / (start[1] - start[0]) - 1, abs=2)
-    # the others sit among the last few weights: further out than where a cell expects to hold ten
     spacing = start[1] - start[0]
+    empty = clusters.centroids[clusters.sizes == 0]
+    assert len(empty) == pytest.approx(measured, abs=layer.n_empty_deviation(n_centroids))
+    assert np.isin(empty, start).all()
+    # the gap is 2 x threshold wide, and the cell at each of its ends reaches out of it
+    in_gap = np.abs(empty) < layer.threshold
+    assert in_gap.sum() == pytest.approx(2 * layer.threshold / spacing - 1, abs=2)
+    # the others lie where a cell expects less than a handful of weights
     expected = N_WEIGHTS * np.exp(-np.square(empty[~in_gap]) / 2) / np.sqrt(2 * np.pi) * spacing
-    assert (expected < 10).all()
-    # a deviation of the range moves the empties in the gap, one more the handful in the tails
-    assert clusters.n_empty == pytest.approx(measured, abs=2 * per_seed)
+    assert (expected < 5).all()
 
 
-@pytest.mark.parametrize(("n_centroids", "measured", "per_seed"), [(32, 1.9, 1), (256, 2.9, 4)])
-def test_plain_lloyd_stops_far_above_the_optimum(
-    layer: Layer, n_centroids: int, measured: float, per_seed: int
-) -> None:
+@pytest.mark.parametrize(("n_centroids", "measured"), [(32, 1.9), (256, 2.9)])
+def test_plain_lloyd_stops_far_above_the_optimum(layer: Layer, n_centroids: int, measured: float) -> None:
     linear, optimal = layer.linear[n_centroids], layer.optimal[n_centroids]
-    ratio = linear.squared_error / optimal.squared_error
-    # the error of an optimal quantizer falls with the square of its levels: two deviations, and 10 % for late rounds
     n_used = n_centroids - linear.n_empty
-    assert ratio == pytest.approx(measured, rel=2 * 2 * per_seed / n_used + 0.1 * (n_centroids == 256))
-    # with the centroids that are left nothing better was possible than the optimum of so many
+    ratio = linear.squared_error / optimal.squared_error
+    # the error of a good quantizer falls with the square of its levels
+    assert ratio == pytest.approx(measured, rel=2 * layer.n_empty_deviation(n_centroids) / n_used)
+    assert ratio >= 0.95 * (n_centroids / n_used) ** 2  # 5 % for tails, which take as many levels of few as of many
+    # with the centroids that own weights nothing better was possible than the optimum of so many
     fewer = kmeans(layer.pruned, n_used, initialization="optimal")
     assert linear.squared_error >= fewer.squared_error * (1 - 1e-4)
-    assert ratio >= 0.95 * (n_centroids / n_used) ** 2
 
 
 def test_the_optimum_costs_more_bits_a_code(layer: Layer) -> None:
@@ -95,24 +95,27 @@ def test_the_optimum_costs_more_bits_a_code(layer: Layer) -> None:
 
 @pytest.mark.parametrize("n_centroids", SIZES)
 def test_the_optimum_is_what_quantization_theory_says(layer: Layer, n_centroids: int) -> None:
-    """Panter and Dite (Proc. IRE 39, 1951): levels lie as dense as the cube root of the weights' density f.
+    """Panter and Dite (Proc. IRE 39, 1951): optimal levels lie as dense as the cube root of the weights' density f.
 
-    Then the squared error is (integral of f^(1/3))^3 / 12 n^2 a weight. It holds for many levels; the sparse tail,
-    where one level spans what theory has fall off, is a few levels of the 32 or 256.
+    The squared error is then (integral of f^(1/3))^3 / 12 n^2 a weight. The theory holds for many levels and does not
+    see where they come to lie at the four ends of the two tails: a level each is its uncertainty.
     """
-    x = np.linspace(layer.threshold, 9, 100_001)
+    x, step = np.linspace(layer.threshold, layer.largest, 1_000_001, retstep=True)
     f = np.exp(-x * x / 2) / np.sqrt(2 * np.pi) / DENSITY
-    integral = 2 * np.trapezoid(np.cbrt(f), x)
-    clusters = layer.optimal[n_centroids]
-    expected = integral**3 / 12 / n_centroids**2 * len(layer.pruned)
-    assert clusters.squared_error == pytest.approx(expected, rel=2 / np.sqrt(n_centroids))
-    expected_bits = 2 * np.trapezoid(f * np.log2(n_centroids * np.cbrt(f) / integral / f), x)
-    assert entropy_bits(clusters) == pytest.approx(expected_bits, abs=np.log2(1 + 2 / n_centroids))
-    assert clusters.n_empty == 0
+    integral = 2 * step * np.cbrt(f).sum()
+    squared_error = integral**3 / 12 / n_centroids**2 * len(layer.pruned)
+    bits = 2 * step * (f * np.log2(n_centroids * np.cbrt(f) / integral / f)).sum()
+    optimal = layer.optimal[n_centroids]
+    assert optimal.squared_error == pytest.approx(squared_error, rel=2 * 4 / n_centroids)
+    assert entropy_bits(optimal) == pytest.approx(bits, abs=np.log2(1 + 4 / n_centroids))
+    assert optimal.n_empty == 0
 
 
 def test_without_a_gap_nothing_is_lost(layer: Layer) -> None:
-    """A log-concave density has one fixed point (Trushkin, IEEE Trans. Inf. Theory 28, 1982), so the start is moot."""
+    """A log-concave density has one fixed point (Trushkin, IEEE Trans. Inf. Theory 28, 1982), so the start is moot.
+
+    Of finitely many weights Lloyd's algorithm stops a little earlier, once a round moves no weight over an edge.
+    """
     linear = kmeans(layer.dense, 32)
     assert linear.n_empty == 0
     optimum = kmeans(layer.dense, 32, initialization="optimal")
