@@ -7,6 +7,7 @@ rather than by its own library because that one has no numpy type for bfloat16 a
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ HEADER_LENGTH_BYTES = 8
 MAX_HEADER_BYTES = 100_000_000  # the format's own limit
 FLOAT_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 OTHER_BYTES = {"BOOL": 1, "U8": 1, "I8": 1, "U16": 2, "I16": 2, "U32": 4, "I32": 4, "U64": 8, "I64": 8}
+ELEMENT_BYTES = FLOAT_BYTES | OTHER_BYTES
+MAX_DIMENSIONS, MAX_BYTES = 64, 1 << 62  # of any array that numpy can make
 SHARD = re.compile(r"(?P<stem>.*)-\d{5}-of-(?P<total>\d{5})\.safetensors")
 
 Floats = npt.NDArray[np.float32]
@@ -47,7 +50,7 @@ class TensorEntry:
 
     @property
     def n_bytes(self) -> int:
-        return self.n_elements * (FLOAT_BYTES | OTHER_BYTES)[self.dtype]
+        return self.n_elements * ELEMENT_BYTES[self.dtype]
 
     def read(self) -> Floats:
         """The values as fp32: a view into the mapped file where they are fp32 there.
@@ -80,12 +83,13 @@ def open_checkpoint(path: Path) -> tuple[TensorEntry, ...]:
         NetworkError: a file is missing or damaged, or a tensor is in none of them.
     """
     entries = [entry for file in _files(path) for entry in _entries(file)]
-    names = {entry.name for entry in entries}
-    if len(names) < len(entries):
-        twice = sorted({entry.name for entry in entries if sum(e.name == entry.name for e in entries) > 1})
-        raise NetworkError(f"{path}: {', '.join(twice[:5])} is in more than one file")
+    counts = Counter(entry.name for entry in entries)
+    if len(counts) < len(entries):
+        name = next(name for name, count in counts.items() if count > 1)
+        files = ", ".join(entry.file.name for entry in entries if entry.name == name)
+        raise NetworkError(f"{path}: {name} is in more than one file: {files}")
     if path.suffix == ".json":
-        missing = sorted(_index(path).keys() - names)
+        missing = sorted(_index(path).keys() - counts.keys())
         if missing:
             raise NetworkError(f"{path} names {missing[0]}, which its files do not have")
     return tuple(entries)
@@ -105,14 +109,23 @@ def _index(path: Path) -> dict[str, str]:
     try:
         weight_map = json.loads(path.read_text())["weight_map"]
         return {str(name): str(file) for name, file in weight_map.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise NetworkError(f"cannot read {path}: expected an index with a weight_map ({error})") from error
+    except OSError as error:
+        raise NetworkError(f"cannot read the weights {path}: {error.strerror or error}") from error
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
+        raise NetworkError(f"cannot read the weights {path}: expected an index of files with a weight_map") from error
 
 
 def _entries(file: Path) -> Iterator[TensorEntry]:
-    header, data_at, end = _header(file)
-    entries = [_entry(file, name, about, data_at, end) for name, about in header.items() if name != "__metadata__"]
-    yield from sorted(entries, key=lambda entry: (entry.offset, entry.name))
+    header, at, end = _header(file)
+    entries = [_entry(file, name, about, at, end) for name, about in header.items() if name != "__metadata__"]
+    for entry in sorted(entries, key=lambda entry: (entry.offset, entry.n_bytes)):
+        if entry.offset != at:
+            fault = "overlaps the tensor before it" if entry.offset < at else "leaves bytes before it to no tensor"
+            raise NetworkError(f"{file}: {entry.name} {fault}: the header is damaged")
+        yield entry
+        at += entry.n_bytes
+    if at != end:
+        raise NetworkError(f"{file}: {end - at} bytes at the end belong to no tensor: the header is damaged")
 
 
 def _header(file: Path) -> tuple[dict[str, Any], int, int]:
@@ -123,30 +136,46 @@ def _header(file: Path) -> tuple[dict[str, Any], int, int]:
             n_bytes = int.from_bytes(stream.read(HEADER_LENGTH_BYTES), "little")
             if not 2 <= n_bytes <= min(MAX_HEADER_BYTES, size - HEADER_LENGTH_BYTES):
                 raise NetworkError(f"cannot read the weights {file}: not a safetensors file, or cut off")
-            header = json.loads(stream.read(n_bytes))
-    except (OSError, ValueError) as error:
-        raise NetworkError(f"cannot read the weights {file}: {error}") from error
+            header = json.loads(stream.read(n_bytes), object_pairs_hook=_without_repeats)
+    except OSError as error:
+        raise NetworkError(f"cannot read the weights {file}: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise NetworkError(f"cannot read the weights {file}: its header is damaged: {error}") from error
     if not isinstance(header, dict):
         raise NetworkError(f"cannot read the weights {file}: its header is not a table of tensors")
     return header, HEADER_LENGTH_BYTES + n_bytes, size
 
 
-def _entry(file: Path, name: str, about: object, data_at: int, end: int) -> TensorEntry:
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A table of the header. Raises ValueError when a name stands in it twice, which the format forbids."""
+    counts = Counter(name for name, _ in pairs)
+    if len(counts) < len(pairs):
+        raise ValueError(f"{counts.most_common(1)[0][0]} stands in it twice")
+    return dict(pairs)
+
+
+def _entry(file: Path, name: str, about: Any, data_at: int, end: int) -> TensorEntry:
     try:
-        assert isinstance(about, dict)
-        dtype, shape = str(about["dtype"]), tuple(int(size) for size in about["shape"])
-        first, last = (int(offset) for offset in about["data_offsets"])
-        if dtype not in FLOAT_BYTES | OTHER_BYTES:
-            raise NetworkError(f"{file}: {name} has type {dtype}, expected {', '.join(FLOAT_BYTES)}")
-        entry = TensorEntry(name, dtype, shape, file, data_at + first)
-        assert first >= 0
-        assert min(shape, default=0) >= 0
-        assert last - first == entry.n_bytes
-    except (AssertionError, KeyError, TypeError, ValueError) as error:
-        raise NetworkError(f"{file}: the header's entry of {name} makes no sense: {about}") from error
+        dtype, shape, (first, last) = about["dtype"], tuple(about["shape"]), about["data_offsets"]
+        name.encode()
+    except (KeyError, TypeError, ValueError) as error:
+        raise _senseless(file, name, about) from error
+    if dtype not in [*ELEMENT_BYTES]:
+        raise NetworkError(f"{file}: {name} has type {dtype}, expected {', '.join(FLOAT_BYTES)}")
+    is_possible = (
+        len(shape) <= MAX_DIMENSIONS
+        and all(type(number) is int and 0 <= number <= MAX_BYTES for number in (*shape, first, last))
+        and math.prod(max(size, 1) for size in shape) * ELEMENT_BYTES[dtype] <= MAX_BYTES
+    )
+    if not is_possible or last - first != math.prod(shape) * ELEMENT_BYTES[dtype]:
+        raise _senseless(file, name, about)
     if data_at + last > end:
         raise NetworkError(f"{file}: {name} ends after the file does: the file is cut off")
-    return entry
+    return TensorEntry(name, dtype, shape, file, data_at + first)
+
+
+def _senseless(file: Path, name: str, about: object) -> NetworkError:
+    return NetworkError(f"{file}: the header's entry of {name!r} makes no sense: {str(about)[:200]}")
 
 
 def write_checkpoint(path: Path, shapes: Mapping[str, tuple[int, ...]], decode: Callable[[str], Floats]) -> None:

@@ -1,6 +1,7 @@
 """Decoded weights for other tools: safetensors, a torch state dict, scipy's sparse matrices."""
 
-import io
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -10,13 +11,14 @@ from dcsim.artifact import CompressedModel, Floats
 from dcsim.artifact.layout import matrix_shape
 from dcsim.checkpoint import write_checkpoint
 from dcsim.errors import OutputError
-from dcsim.files import write_bytes
+from dcsim.files import written
 
 if TYPE_CHECKING:
     import scipy.sparse
     import torch
 
 SparseFormat = Literal["csr", "csc"]
+FORMATS = (".safetensors", ".pt", ".pth", ".npz")
 
 
 def save_weights(model: CompressedModel, path: Path, sparse: SparseFormat = "csr") -> None:
@@ -25,12 +27,13 @@ def save_weights(model: CompressedModel, path: Path, sparse: SparseFormat = "csr
     * `.safetensors`: every tensor, fp32, one at a time in memory.
     * `.pt`, `.pth`: a torch state dict. Needs torch.
     * `.npz`: every tensor of two and more dimensions as a sparse matrix of rows x everything else, by the arrays
-      `<name>.data`, `.indices`, `.indptr` and `.shape`; the others as `<name>`. Needs scipy.
+      `<name>.data`, `.indices`, `.indptr` and `.shape`; the others as `<name>`; one at a time in memory. Needs scipy.
 
     Raises:
         ArtifactError: a stream does not decode.
         OutputError: the ending is none of these, what it needs is not installed, or the file cannot be written.
     """
+    require_format(path)
     if path.suffix == ".safetensors":
         tensors = {tensor.name: tensor for tensor in model.tensors}
         shapes = {name: tensor.shape for name, tensor in tensors.items()}
@@ -39,15 +42,19 @@ def save_weights(model: CompressedModel, path: Path, sparse: SparseFormat = "csr
         content = state_dict(model)
         import torch
 
-        buffer = io.BytesIO()
-        torch.save(content, buffer)
-        write_bytes(path, buffer.getvalue())
-    elif path.suffix == ".npz":
-        buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, **_sparse_arrays(model, sparse))
-        write_bytes(path, buffer.getvalue())
+        with written(path) as temporary, temporary.open("wb") as file:
+            torch.save(content, file)
     else:
-        raise OutputError(f"cannot write {path}: the name must end in .safetensors, .pt, .pth or .npz")
+        with written(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+            for name, array in _sparse_arrays(model, sparse):  # np.savez has no room for a tensor of the name `file`
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
+                    np.lib.format.write_array(stream, array, allow_pickle=False)
+
+
+def require_format(path: Path) -> None:
+    """Refuse a name whose ending stands for no format. Raises OutputError."""
+    if path.suffix not in FORMATS:
+        raise OutputError(f"cannot write {path}: the name must end in {', '.join(FORMATS)}")
 
 
 def state_dict(model: CompressedModel) -> "dict[str, torch.Tensor]":
@@ -68,24 +75,27 @@ def to_scipy(
         ArtifactError: a stream does not decode.
         OutputError: scipy is not installed.
     """
+    return dict(_matrices(model, sparse))
+
+
+def _matrices(
+    model: CompressedModel, sparse: SparseFormat
+) -> "Iterator[tuple[str, scipy.sparse.csr_array | scipy.sparse.csc_array | Floats]]":
     try:
         from scipy import sparse as kinds
     except ImportError as error:
         raise OutputError("sparse matrices need scipy, which is not installed: pip install scipy") from error
     kind = kinds.csr_array if sparse == "csr" else kinds.csc_array
-    return {
-        name: kind(values.reshape(matrix_shape(values.shape))) if values.ndim > 1 else values
-        for name, values in model.decode().items()
-    }
+    for tensor in model.tensors:
+        values = tensor.decode()
+        yield tensor.name, kind(values.reshape(matrix_shape(values.shape))) if values.ndim > 1 else values
 
 
-def _sparse_arrays(model: CompressedModel, sparse: SparseFormat) -> dict[str, np.ndarray]:
-    arrays = {}
-    for name, matrix in to_scipy(model, sparse).items():
+def _sparse_arrays(model: CompressedModel, sparse: SparseFormat) -> Iterator[tuple[str, np.ndarray]]:
+    for name, matrix in _matrices(model, sparse):
         if isinstance(matrix, np.ndarray):
-            arrays[name] = matrix
+            yield name, matrix
             continue
         for part in ("data", "indices", "indptr"):
-            arrays[f"{name}.{part}"] = getattr(matrix, part)
-        arrays[f"{name}.shape"] = np.array(matrix.shape)
-    return arrays
+            yield f"{name}.{part}", getattr(matrix, part)
+        yield f"{name}.shape", np.array(matrix.shape)

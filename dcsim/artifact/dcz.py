@@ -113,7 +113,7 @@ class DczWriter:
     def __init__(self, stream: BinaryIO, network: str, variant: Variant) -> None:
         self._stream = stream
         self._front = bytes([VARIANTS.index(variant)]) + pack_text(network)
-        self._tensors: list[StoredTensor] = []
+        self._names: list[str] = []
         self._records: list[bytes] = []
         self._crcs: list[int] = []
         self._in_section = self._crc = 0
@@ -121,8 +121,8 @@ class DczWriter:
 
     def add(self, tensor: StoredTensor) -> None:
         """Write the payload of a tensor and keep its record."""
-        self._records.append(pack_record(tensor, self._tensors))
-        self._tensors.append(tensor)
+        self._records.append(pack_record(tensor, self._names))
+        self._names.append(tensor.name)
         self._stream.write(tensor.payload.data)
         self._crc = zlib.crc32(tensor.payload.data, self._crc)
         self._in_section += len(tensor.payload)

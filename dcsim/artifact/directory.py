@@ -32,10 +32,10 @@ def pack_text(text: str) -> bytes:
     return varint.pack(len(encoded)) + encoded
 
 
-def pack_record(tensor: StoredTensor, earlier: Sequence[StoredTensor]) -> bytes:
-    """The record of `tensor`, which follows `earlier` ones."""
+def pack_record(tensor: StoredTensor, earlier: Sequence[str]) -> bytes:
+    """The record of `tensor`, which follows those named in `earlier`."""
     ending, stem = _split(tensor.name)
-    shared = _n_shared(stem, _split(earlier[-1].name)[1] if earlier else b"")
+    shared = _n_shared(stem, _split(earlier[-1])[1] if earlier else b"")
     record = bytearray([ENCODINGS.index(tensor.encoding) | ending << 4])
     record += varint.pack(shared) + varint.pack(len(stem) - shared) + stem[shared:]
     record += bytes([len(tensor.shape)]) + b"".join(map(varint.pack, tensor.shape))
@@ -54,7 +54,7 @@ def pack_record(tensor: StoredTensor, earlier: Sequence[StoredTensor]) -> bytes:
     if layout.is_sliced:
         record.append(tensor.count_bits)
     if tensor.encoding in ("shared", "huffman"):
-        places_back = next((n for n, other in enumerate(reversed(earlier), 1) if other is tensor.owner), 0)
+        places_back = len(earlier) - earlier.index(tensor.owner.name) if tensor.owner else 0
         record += varint.pack(places_back) + bytes([tensor.codebook_bytes])
         record += b"" if tensor.owner else varint.pack(tensor.n_codes)
     return bytes(record + varint.pack(len(tensor.payload)))

@@ -159,15 +159,33 @@ def pack_sparse(
         pieces: list[bytes | Bytes] = [kept.astype("<f4").tobytes(), fixed_width.pack(gaps, gap_bits)]
         return replace(tensor, n_entries=len(gaps), payload=_joined([front, *pieces]))
     gaps, codes = relative_index.encode(nonzeros.skips, shared.codes, gap_bits)
-    values = np.array([shared.scale], np.float32) if shared.owner else shared.codebook[1:]
-    half = _half_if_exact(values)
-    codebook, size = (values.astype("<f4").tobytes(), FP32_BYTES) if half is None else (half, FP16_BYTES)
-    tensor = replace(tensor, n_codes=len(shared.codebook), codebook_bytes=size, owner=shared.owner)
+    tensor, codebook = _with_codebook(tensor, shared)
     if encoding == "shared":
         pieces = [fixed_width.pack(codes, tensor.code_bits), fixed_width.pack(gaps, gap_bits)]
     else:
         pieces = huffman_payload(huffman.encode(codes, tensor.n_codes), huffman.encode(gaps, 1 << gap_bits))
     return replace(tensor, n_entries=len(gaps), payload=_joined([front, codebook, *pieces]))
+
+
+def pack_codes(name: str, shape: tuple[int, ...], shared: Shared) -> StoredTensor:
+    """A tensor as `huffman` without gaps: `shared` has the code of every element, row by row, 0 for zeros.
+
+    It is what `pack_sparse` gives for 0 gap bits, without a list of skips: a gap stream takes a bit an entry at least.
+    """
+    codes = shared.codes
+    n_entries = len(codes) - int(np.argmax(codes[::-1] > 0)) if codes.any() else 0
+    tensor = StoredTensor(name, shape, "huffman", np.zeros(0, np.uint8), n_entries=n_entries)
+    tensor, codebook = _with_codebook(tensor, shared)
+    coded = huffman.encode(codes[:n_entries], tensor.n_codes)
+    return replace(tensor, payload=_joined([codebook, *huffman_payload(coded, huffman.constant(n_entries))]))
+
+
+def _with_codebook(tensor: StoredTensor, shared: Shared) -> tuple[StoredTensor, bytes]:
+    """The tensor with its codebook described, and the bytes of it, or of the scale of another one's."""
+    values = np.array([shared.scale], np.float32) if shared.owner else shared.codebook[1:]
+    half = _half_if_exact(values)
+    stored, size = (values.astype("<f4").tobytes(), FP32_BYTES) if half is None else (half, FP16_BYTES)
+    return replace(tensor, n_codes=len(shared.codebook), codebook_bytes=size, owner=shared.owner), stored
 
 
 def _smallest_gap_bits(encoding: Encoding, nonzeros: Nonzeros, shared: Shared | None) -> int:

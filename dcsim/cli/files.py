@@ -23,17 +23,21 @@ def decode(
         Path, typer.Option("-o", "--output", help="A .safetensors, .pt (torch) or .npz (sparse matrices) file.")
     ],
     sparse: Annotated[
-        SparseName, typer.Option("--sparse", help="Kind of sparse matrix in an .npz file.")
-    ] = SparseName.csr,
+        SparseName | None, typer.Option("--sparse", help="Kind of sparse matrix in an .npz file: csr unless said.")
+    ] = None,
 ) -> None:
     """Write the weights of a .dcz file for other tools, as they were stored, bit for bit."""
     from dcsim.artifact import CompressedModel
-    from dcsim.export import save_weights
+    from dcsim.errors import OutputError
+    from dcsim.export import require_format, save_weights
     from dcsim.report.terminal import console
 
     require_outputs(output)
+    require_format(output)
+    if sparse and output.suffix != ".npz":
+        raise OutputError(f"cannot write {output} with --sparse: sparse matrices go to an .npz file")
     model = CompressedModel.load(file)
-    save_weights(model, output, sparse.value)
+    save_weights(model, output, sparse.value if sparse else "csr")
     console().print(f"{output}: {len(model.tensors)} tensors, {model.n_parameters:,} parameters", soft_wrap=True)
 
 

@@ -73,6 +73,12 @@ def encode(symbols: Symbols, n_alphabet: int | None = None, limit_bits: int | No
     return HuffmanStream(len(symbols), lengths, run_bytes, payload[:n_bytes])
 
 
+def constant(n_symbols: int) -> HuffmanStream:
+    """What `encode` gives for `n_symbols` zeros of an alphabet of one."""
+    lengths = np.full(1, min(1, n_symbols), np.uint8)
+    return HuffmanStream(n_symbols, lengths, np.zeros(n_runs(n_symbols), np.int64), np.zeros(0, np.uint8))
+
+
 def decode(stream: HuffmanStream, first_block: int = 0, n_blocks: int | None = None) -> Symbols:
     """The symbols of `stream`, or of some of its blocks: uint8 where the alphabet allows it, else uint16.
 

@@ -157,17 +157,6 @@ def multi_table(single):
 
 
 @njit(cache=True)
-def decode_tail(payload, bit, last, single, mask, symbols, i, end):
-    """Fill symbols[i:end] from one run, a symbol at a time; the bit after the last."""
-    while i < end:
-        entry = U(single[window(payload, bit, last) & mask])
-        symbols[i] = entry >> U(8)
-        bit += entry & U(255)
-        i += U(1)
-    return bit
-
-
-@njit(cache=True)
 def _four(payload, bit, last, single, mask, symbols, i):
     """Four symbols of one run; the sentinel's way down counts the bits."""
     bits = window(payload, bit, last) | SENTINEL
@@ -184,6 +173,21 @@ def _four(payload, bit, last, single, mask, symbols, i):
     symbols[i + U(2)] = c >> U(8)
     symbols[i + U(3)] = d >> U(8)
     return bit + leading_zeros(bits)
+
+
+@njit(cache=True)
+def decode_run(payload, bit, last, single, mask, symbols, i, end):
+    """Fill symbols[i:end] from one run; the bit after the last."""
+    if mask < U(1 << MAX_FAST_BITS):
+        while i + U(4) <= end:
+            bit = _four(payload, bit, last, single, mask, symbols, i)
+            i += U(4)
+    while i < end:
+        entry = U(single[window(payload, bit, last) & mask])
+        symbols[i] = entry >> U(8)
+        bit += entry & U(255)
+        i += U(1)
+    return bit
 
 
 @njit(cache=True)
@@ -238,14 +242,14 @@ def decode_multi(payload, bits, last, table, single, mask, symbols, first, run_s
             b5, i5 = _several(payload, b5, last, table, mask, symbols, i5)
             b6, i6 = _several(payload, b6, last, table, mask, symbols, i6)
             b7, i7 = _several(payload, b7, last, table, mask, symbols, i7)
-    bits[0] = decode_tail(payload, b0, last, single, mask, symbols, i0, e0)
-    bits[1] = decode_tail(payload, b1, last, single, mask, symbols, i1, e1)
-    bits[2] = decode_tail(payload, b2, last, single, mask, symbols, i2, e2)
-    bits[3] = decode_tail(payload, b3, last, single, mask, symbols, i3, e3)
-    bits[4] = decode_tail(payload, b4, last, single, mask, symbols, i4, e4)
-    bits[5] = decode_tail(payload, b5, last, single, mask, symbols, i5, e5)
-    bits[6] = decode_tail(payload, b6, last, single, mask, symbols, i6, e6)
-    bits[7] = decode_tail(payload, b7, last, single, mask, symbols, i7, e7)
+    bits[0] = decode_run(payload, b0, last, single, mask, symbols, i0, e0)
+    bits[1] = decode_run(payload, b1, last, single, mask, symbols, i1, e1)
+    bits[2] = decode_run(payload, b2, last, single, mask, symbols, i2, e2)
+    bits[3] = decode_run(payload, b3, last, single, mask, symbols, i3, e3)
+    bits[4] = decode_run(payload, b4, last, single, mask, symbols, i4, e4)
+    bits[5] = decode_run(payload, b5, last, single, mask, symbols, i5, e5)
+    bits[6] = decode_run(payload, b6, last, single, mask, symbols, i6, e6)
+    bits[7] = decode_run(payload, b7, last, single, mask, symbols, i7, e7)
 
 
 @njit(cache=True)
@@ -282,7 +286,7 @@ def decode_runs(payload, ends, first_run, single, run_symbols, symbols):
     for first in range(0, len(symbols), run_symbols):
         end = min(first + run_symbols, len(symbols))
         bit = U(ends[run - 1] if run else 0) << U(3)
-        bit = decode_tail(payload, bit, last, single, mask, symbols, U(first), U(end))
+        bit = decode_run(payload, bit, last, single, mask, symbols, U(first), U(end))
         if not _ends_well(payload, bit, U(ends[run]) << U(3)):
             return run
         run += 1

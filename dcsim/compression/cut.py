@@ -19,14 +19,17 @@ class Cut:
     threshold: float
     n_ties: int | None = None  # None: all of them
 
+    @property
+    def keeps_all(self) -> bool:
+        """Whether nothing but zeros is left out."""
+        return self.threshold == SMALLEST_MAGNITUDE and self.n_ties is None
+
     def apply(self, flat: Floats, n_ties_before: int = 0) -> tuple[Nonzeros, int]:
         """What stays of a part of the tensor, and how many ties there were up to its end.
 
         Raises:
             ValueError: an element is not finite.
         """
-        if self.threshold == SMALLEST_MAGNITUDE and flat.all() and -np.inf < flat.min() and flat.max() < np.inf:
-            return Nonzeros(flat, np.zeros(len(flat), np.uint8), np.array([len(flat)])), 0  # nothing to cut
         found = find(flat, threshold=self.threshold)
         if self.n_ties is None:
             return found, 0
@@ -39,6 +42,16 @@ class Cut:
         positions = np.cumsum(found.skips.astype(np.int64) + 1)[kept] - 1
         skips = (np.diff(positions, prepend=-1) - 1).astype(np.uint32)
         return Nonzeros(found.values[kept], skips, np.array([len(skips)])), n_ties
+
+
+def count_nonzero(flat: Floats) -> int:
+    """Elements that are not zero. Raises ValueError when one is not finite."""
+    from dcsim.compression import cut_kernels as kernels
+
+    n_nonzero, largest = kernels.survey(flat.view(np.uint32))
+    if largest >= _INFINITY:
+        raise ValueError("an element is not finite")
+    return int(n_nonzero)
 
 
 def cut_at_density(flat: Floats, density: float) -> Cut:

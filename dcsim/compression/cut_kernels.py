@@ -10,6 +10,20 @@ TILE = 4096
 
 
 @njit(cache=True)
+def survey(bits):
+    """How many elements are not zero, and the bits of the largest magnitude."""
+    n_nonzero, largest = 0, np.uint32(0)
+    for tile in range(0, len(bits), TILE):
+        n_here = np.uint32(0)
+        for value in bits[tile : tile + TILE]:
+            magnitude = value & MAGNITUDE
+            n_here += np.uint32(magnitude != 0)
+            largest = magnitude if magnitude > largest else largest  # max() would not become vector instructions
+        n_nonzero += n_here
+    return n_nonzero, largest
+
+
+@njit(cache=True)
 def collect_between(bits, low, high, collected):
     """Copy magnitudes in [low, high) to `collected`; their number, and how many are at least `high`.
 

@@ -11,6 +11,14 @@ from dcsim.compression.share import Initialization
 from dcsim.errors import ArtifactError, ConfigError
 
 MAX_CODE_BITS = 10
+MAX_THRESHOLD = float(np.finfo(np.float32).max)
+#: what changes weights, and its option on the command line
+CHANGES_WEIGHTS = {
+    "density": "--prune-density",
+    "threshold": "--prune-threshold",
+    "code_bits": "--codebook-bits",
+    "centroids": "--centroids",
+}
 
 
 @dataclass(frozen=True)
@@ -57,8 +65,8 @@ class Overrides:
     def __post_init__(self) -> None:
         if self.density is not None and not 0 < self.density <= 1:
             raise ConfigError(f"density {self.density} is not possible: expected above 0, at most 1")
-        if self.threshold is not None and not 0 < self.threshold < np.inf:
-            raise ConfigError(f"threshold {self.threshold} is not possible: expected a positive number")
+        if self.threshold is not None and not 0 < self.threshold <= MAX_THRESHOLD:
+            raise ConfigError(f"threshold {self.threshold} is not possible: expected a positive number that fp32 holds")
         if self.density is not None and self.threshold is not None:
             raise ConfigError("a density and a threshold were both given: give one")
         if self.code_bits is not None and not 1 <= self.code_bits <= MAX_CODE_BITS:
@@ -75,9 +83,7 @@ class Overrides:
 
     def packing(self) -> AsIs:
         """What can be asked of weights that stay as they are. Raises ConfigError for anything but gap bits."""
-        changed = [
-            name for name in ("density", "threshold", "code_bits", "centroids") if getattr(self, name) is not None
-        ]
+        changed = [option for name, option in CHANGES_WEIGHTS.items() if getattr(self, name) is not None]
         if changed:
             raise ConfigError(f"--as-is changes no weight, so {', '.join(changed)} cannot be given with it")
         return AsIs("auto" if self.gap_bits is None else self.gap_bits)

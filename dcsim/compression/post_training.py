@@ -5,28 +5,35 @@ rounded to fp16. Or, `as_is`, nothing is changed and each tensor is packed bit f
 and leave as soon as they are coded, so memory is bounded by the largest tensor's codes and gaps.
 """
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from dcsim.artifact import DczWriter, Floats, Layout, StoredTensor, pack_tensor
-from dcsim.artifact.packing import TRY_LAYOUTS_ELEMENTS, Shared, pack_sparse
+from dcsim.artifact import DczWriter, Encoding, Floats, Layout, StoredTensor, pack_tensor
+from dcsim.artifact.dcz import MAX_TENSORS
+from dcsim.artifact.directory import MAX_DIMENSIONS, MAX_ELEMENTS
+from dcsim.artifact.packing import TRY_LAYOUTS_ELEMENTS, Shared, pack_codes, pack_sparse, share_exactly
 from dcsim.checkpoint import TensorEntry, open_checkpoint
-from dcsim.codec.relative_index import SMALLEST_MAGNITUDE, Nonzeros
-from dcsim.compression.cut import Cut, cut_at_density
+from dcsim.codec.relative_index import SMALLEST_MAGNITUDE, Nonzeros, find
+from dcsim.compression.cut import Cut, count_nonzero, cut_at_density
 from dcsim.compression.plan import AsIs, PostTraining
 from dcsim.compression.share import kmeans, nearest
-from dcsim.errors import NetworkError
+from dcsim.errors import ArtifactError, NetworkError, OutputError
 from dcsim.files import require_writable, written
 
 MIB = 1 << 20
 PART_ELEMENTS = 1 << 22  # weights looked at together: their scratch stays small
 SAMPLE_ELEMENTS = 1 << 20  # weights that k-means sees: its squared error is within 0.01 % of that of all (measured)
 SAMPLE_RUN = 1 << 12
+WHOLE_ELEMENTS = 1 << 22  # k-means sees all that is kept of a tensor up to this size
+PROBE_RUNS = 1 << 6  # tell how much is kept, before the sample is drawn
+RECORD_BYTES = 12  # what the directory takes at most for entries and gaps, beyond what a plain tensor takes
+DENSE = 0.9  # zeros fewer than a tenth take less as a code of their own than gaps, which take a bit an entry at least
 
 OnProgress = Callable[[str, int, int, str], None]
 
@@ -80,6 +87,9 @@ def compress_checkpoint(
     floats = [entry for entry in entries if entry.is_float]
     if not floats:
         raise NetworkError(f"{weights} holds no weights: none of its {len(entries)} tensors is of a float type")
+    _require_storable(weights, floats)
+    if output.resolve() in {entry.file.resolve() for entry in entries}:
+        raise OutputError(f"cannot write {output}: it is read from; name another file")
     total, done, started = sum(entry.n_bytes for entry in floats), 0, time.monotonic()
     n_centroids = n_owning = 0
     with written(output) as temporary:
@@ -101,11 +111,26 @@ def compress_checkpoint(
     return Packed(output, len(floats), n_parameters, file_bytes, left_out, n_centroids, n_centroids - n_owning)
 
 
+def _require_storable(weights: Path, entries: Sequence[TensorEntry]) -> None:
+    """Refuse what a `.dcz` file cannot hold before any work is done. Raises NetworkError."""
+    if len(entries) > MAX_TENSORS:
+        raise NetworkError(f"{weights} has {len(entries)} tensors, at most {MAX_TENSORS} can be stored")
+    for entry in entries:
+        if len(entry.shape) > MAX_DIMENSIONS or math.prod(max(size, 1) for size in entry.shape) > MAX_ELEMENTS:
+            raise NetworkError(
+                f"{entry.file}: {entry.name}, shape {entry.shape}, cannot be stored: at most {MAX_DIMENSIONS} "
+                f"dimensions and {MAX_ELEMENTS} elements are possible"
+            )
+
+
 def _store(entry: TensorEntry, plan: PostTraining | AsIs) -> StoredTensor:
     values = entry.read()
-    if isinstance(plan, AsIs):
-        return pack_tensor(entry.name, values, "huffman", gap_bits=plan.gap_bits)
-    return compress_tensor(entry.name, values, plan)
+    try:
+        if isinstance(plan, AsIs):
+            return pack_tensor(entry.name, values, "huffman", gap_bits=plan.gap_bits)
+        return compress_tensor(entry.name, values, plan)
+    except (ArtifactError, NetworkError) as error:
+        raise NetworkError(f"{entry.file}: {error}") from error
 
 
 def compress_tensor(name: str, values: Floats, plan: PostTraining) -> StoredTensor:
@@ -115,20 +140,38 @@ def compress_tensor(name: str, values: Floats, plan: PostTraining) -> StoredTens
         NetworkError: a value is not finite.
     """
     if values.ndim < 2:
-        return pack_tensor(name, _rounded(values), "huffman", gap_bits=plan.gap_bits)
+        return _small(name, _rounded(values), plan)
     flat = np.ascontiguousarray(values).reshape(-1)
     try:
-        cut = _cut(flat, plan)
-        codebook = _codebook(flat, cut, plan)
-        skips, codes = _coded(flat, cut, codebook)
+        n_nonzero = count_nonzero(flat)
     except ValueError as error:
         raise NetworkError(f"{name}: {error}") from error
-    nonzeros = Nonzeros(codebook[:0], skips, np.array([len(skips)]))  # the codes stand for the values
-    shared = Shared(codebook, codes)
-    coded = pack_sparse(name, values.shape, "huffman", Layout(), nonzeros, shared, gap_bits=plan.gap_bits)
+    cut = _cut(flat, plan)
+    codebook = _codebook(flat, cut, plan)
+    if cut.keeps_all and plan.gap_bits in ("auto", 0) and n_nonzero > DENSE * len(flat):
+        coded = pack_codes(name, values.shape, Shared(codebook, _codes_of_all(flat, codebook, n_nonzero)))
+    else:
+        skips, codes = _coded(flat, cut, codebook)
+        nonzeros = Nonzeros(codebook[:0], skips, np.array([len(skips)]))  # the codes stand for the values
+        shared = Shared(codebook, codes)
+        coded = pack_sparse(name, values.shape, "huffman", Layout(), nonzeros, shared, gap_bits=plan.gap_bits)
     if values.size > TRY_LAYOUTS_ELEMENTS:
         return coded
     return pack_tensor(name, coded.decode(), "huffman", gap_bits=plan.gap_bits)
+
+
+def _small(name: str, values: Floats, plan: PostTraining) -> StoredTensor:
+    """Every value of a tensor of fewer than two dimensions, or entries and gaps where zeros make that smaller."""
+    plain = pack_tensor(name, values, "huffman", gap_bits=plan.gap_bits)
+    nonzeros = find(np.ascontiguousarray(values).reshape(-1))
+    shared = share_exactly(nonzeros.values)
+    encodings: list[Encoding] = ["pruned", "shared", "huffman"] if shared else ["pruned"]
+    sparse = [
+        pack_sparse(name, values.shape, encoding, Layout(), nonzeros, shared, gap_bits=plan.gap_bits)
+        for encoding in encodings
+    ]
+    smallest = min(sparse, key=lambda tensor: len(tensor.payload))
+    return smallest if len(smallest.payload) + RECORD_BYTES < len(plain.payload) else plain
 
 
 def _rounded(values: Floats) -> Floats:
@@ -141,7 +184,7 @@ def _rounded(values: Floats) -> Floats:
 def _cut(flat: Floats, plan: PostTraining) -> Cut:
     if plan.density is not None:
         return cut_at_density(flat, plan.density)
-    return Cut(plan.threshold or SMALLEST_MAGNITUDE)
+    return Cut(max(plan.threshold or 0, SMALLEST_MAGNITUDE))
 
 
 def _codebook(flat: Floats, cut: Cut, plan: PostTraining) -> Floats:
@@ -160,14 +203,36 @@ def _codebook(flat: Floats, cut: Cut, plan: PostTraining) -> Floats:
 
 def _sample(flat: Floats, cut: Cut) -> Floats:
     """What is kept of evenly spread runs of the tensor; of all of it when that is not too much."""
-    kept, _ = cut.apply(flat[:PART_ELEMENTS])
-    n_expected = len(kept.values) * len(flat) / max(1, min(len(flat), PART_ELEMENTS))
-    step = int(n_expected / SAMPLE_ELEMENTS)
-    if len(flat) <= PART_ELEMENTS:
-        return kept.values
-    n_runs = len(flat) // SAMPLE_RUN
-    runs = flat[: n_runs * SAMPLE_RUN].reshape(n_runs, SAMPLE_RUN)[:: max(1, step)]
+    if len(flat) > WHOLE_ELEMENTS:
+        n_runs = len(flat) // SAMPLE_RUN
+        runs = flat[: n_runs * SAMPLE_RUN].reshape(n_runs, SAMPLE_RUN)
+        probe = runs[:: max(1, n_runs // PROBE_RUNS)]
+        step = int(len(_kept(probe, cut)) / probe.size * len(flat) / SAMPLE_ELEMENTS)
+        sampled = _kept(runs[::step], cut) if step > 1 else flat[:0]
+        if len(sampled):
+            return sampled
+    parts, n_ties = [flat[:0]], 0
+    for first in range(0, len(flat), PART_ELEMENTS):
+        found, n_ties = cut.apply(flat[first : first + PART_ELEMENTS], n_ties)
+        parts.append(found.values)
+    return np.concatenate(parts)
+
+
+def _kept(runs: Floats, cut: Cut) -> Floats:
     return cut.apply(np.ascontiguousarray(runs).reshape(-1))[0].values
+
+
+def _codes_of_all(flat: Floats, codebook: Floats, n_nonzero: int) -> npt.NDArray[np.unsignedinteger]:
+    """The code of every element, 0 for zeros, part by part."""
+    kind = np.uint8 if len(codebook) <= 1 << 8 else np.uint16
+    codes: npt.NDArray[np.unsignedinteger] = np.empty(len(flat), kind)
+    centroids = codebook[1:].astype(np.float64)
+    for first in range(0, len(flat), PART_ELEMENTS):
+        part = flat[first : first + PART_ELEMENTS]
+        codes[first : first + PART_ELEMENTS] = nearest(part, centroids, kind) + kind(1)
+    if n_nonzero < len(flat):
+        codes[flat == 0] = 0
+    return codes
 
 
 def _coded(flat: Floats, cut: Cut, codebook: Floats) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.unsignedinteger]]:

@@ -11,6 +11,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from dcsim.compression.kmeans_buckets import MAX_VALUES, Buckets
+
 Initialization = Literal["linear", "density", "forgy", "optimal"]
 Floats = npt.NDArray[np.float64]
 Values = npt.NDArray[np.floating]
@@ -22,6 +24,7 @@ LARGEST = float(np.finfo(np.float32).max)
 MIN_POINTS, POINTS_PER_CENTROID, MAX_POINTS = 1 << 11, 64, 1 << 14
 #: with fewer values, sorting costs no more than counting in buckets; with more centroids, no more than the programme
 MIN_COUNTED_VALUES, MAX_COUNTED_CENTROIDS = 1 << 16, 1 << 6
+MAX_SETTLING_LOSS = 1e-4  # of squared error among buckets, which are as coarse
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +66,7 @@ def kmeans(
     * optimal: the least squared error possible, by the dynamic programme of Wang and Song (The R Journal 3(2), 2011).
       Exact up to MIN_POINTS distinct values. More are first joined to POINTS_PER_CENTROID x n_centroids runs, but at
       least MIN_POINTS and at most MAX_POINTS, and Lloyd's algorithm ends at a fixed point of the values themselves.
+      Its error was within 1e-4 of that of a programme of 65000 points up to 256 centroids, and within 2e-4 at 1024.
 
     Means are differences of float64 prefix sums and carry their rounding: n x 2^-53 of the sum of |weight x value|.
 
@@ -88,17 +92,13 @@ def kmeans(
     return _lloyd(points, _start(points, n_centroids, initialization, seed), is_bare)
 
 
-def kmeans_linear(values: Values, n_centroids: int) -> Floats:
-    """The centroids of `kmeans` from a linear start, (n_centroids,)."""
-    return kmeans(values, n_centroids).centroids
-
-
 def nearest(values: Values, centroids: Floats, dtype: type[np.integer] = np.int64) -> npt.NDArray[np.integer]:
     """Index of the nearest of ascending `centroids` for every value, the lower one on a tie: as in `kmeans`.
 
     Args:
         values: (n,), finite.
         centroids: (n_centroids,), at least one and at most 2^16, finite.
+        dtype: of the indices; the caller sees to it that they fit.
 
     Returns:
         (n,)
@@ -107,13 +107,12 @@ def nearest(values: Values, centroids: Floats, dtype: type[np.integer] = np.int6
 
     n_cells = 256 * min(len(centroids), 256)  # few cells hold a midpoint, and their table stays in the cache
     span = float(centroids[-1]) - float(centroids[0])
-    cells_per_unit = n_cells / span if span > 0 else 0.0
     codes = np.empty(len(values), dtype)
     kernels.nearest_codes(
         _plain(values),
         (centroids[1:] + centroids[:-1]) / 2,
         float(centroids[0]),
-        cells_per_unit if np.isfinite(cells_per_unit) else 0.0,
+        n_cells / span if span > 0 else 0.0,
         np.zeros(n_cells + 1, np.uint16),
         codes,
     )
@@ -134,10 +133,10 @@ class _Points:
         return np.diff(edges if self.mass is None else self.mass[edges]).astype(np.float64)
 
     def means(self, edges: Edges) -> Floats:
-        """Mean of each run; its first value where it has no other, or weights too small for prefix sums to show."""
+        """Mean of each run, within the run; its first value where its weights are too small for prefix sums to show."""
         first, last = self.values[edges[:-1]].astype(np.float64), self.values[edges[1:] - 1]
         masses, means = self.masses(edges), first.copy()
-        np.divide(np.diff(self.sums[edges]), masses, out=means, where=(first < last) & (masses > 0))
+        np.divide(np.diff(self.sums[edges]), masses, out=means, where=masses > 0)
         return np.clip(means, first, last)
 
 
@@ -175,7 +174,7 @@ def _sorted(values: Values, weights: Floats | None) -> _Points:
 
 
 def _sorted_float32(values: Values) -> Values:
-    """As np.sort, but in time that does not depend on the processor's vector instructions: up to 6 times faster."""
+    """As np.sort, which took 6 times as long for 3.4 million values (AMD EPYC with AVX-512, numpy 2.4)."""
     from dcsim.compression import kmeans_kernels as kernels
 
     ordered, scratch = np.empty_like(values), np.empty_like(values)
@@ -258,78 +257,54 @@ def _filled_up(centroids: Values, n_centroids: int) -> Floats:
 def _optimal_of_many(values: Values, n_centroids: int) -> Clusters | None:
     """The optimum of many float32 values without sorting them all; None where that does not pay.
 
-    Values are counted in buckets. Those in buckets near an edge are looked at one by one; of a bucket that lies within
-    one cluster, count, sum and squared error are enough. Buckets are opened until no edge divides a closed one.
+    Values are counted in buckets. Those in buckets near an edge are looked at one by one; buckets that lie within one
+    cluster are points that weigh what they hold. Buckets are opened until no edge divides a closed one, which the first
+    opening most often achieves: edges that settled within buckets move little among values.
     """
-    from dcsim.compression import kmeans_kernels as kernels
-
-    if not MIN_COUNTED_VALUES <= len(values) <= kernels.MAX_COUNTED or n_centroids > MAX_COUNTED_CENTROIDS:
+    if not MIN_COUNTED_VALUES <= len(values) <= MAX_VALUES or n_centroids > MAX_COUNTED_CENTROIDS:
         return None
-    buckets = _Buckets.of(values)
+    buckets = Buckets.of(values)
+    if buckets is None:
+        return None
     points = _points(buckets.means, buckets.counts)
     runs = _runs(points, n_centroids)
     if len(runs) > len(buckets.means):  # perhaps few distinct values, which deserve the exact optimum
         return None
-    centroids = _optimum(points, runs, n_centroids)
+    centroids, n_iterations = _settled(_optimum(points, runs, n_centroids), points, buckets), 0
     is_open = np.zeros(len(buckets.means), np.bool_)
-    n_iterations = 0
     while True:
-        clusters = _lloyd(points, centroids)
-        centroids, n_iterations = clusters.centroids, n_iterations + clusters.n_iterations
-        divided = buckets.divided((centroids[1:] + centroids[:-1]) / 2)
-        if is_open[divided].all():
+        edges, near = (centroids[1:] + centroids[:-1]) / 2, np.diff(centroids) / 128
+        if n_iterations and is_open[buckets.divided(edges)].all():
             break
-        for run in np.searchsorted(runs, divided, side="right") - 1:  # the programme may be wrong by a run
-            is_open[runs[max(run - 1, 0)] : runs[min(run + 2, len(runs) - 1)]] = True
-        points = buckets.opened(values, is_open)
-    error = clusters.squared_error + float(buckets.squared_errors[~is_open].sum())
-    return Clusters(centroids, clusters.sizes, error, n_iterations)
+        for first, last in zip(buckets.at(edges - near), buckets.at(edges + near), strict=True):
+            is_open[first : last + 1] = True
+        single = _sorted_float32(buckets.values_in(is_open, values))
+        clusters = _lloyd(_merged(single, buckets.means[~is_open], buckets.counts[~is_open]), centroids)
+        centroids, n_iterations = clusters.centroids, n_iterations + clusters.n_iterations
+    inner = buckets.squared_error(is_open, values, single)
+    if inner is None:
+        return _lloyd(_sorted(values, None), centroids)
+    return Clusters(centroids, clusters.sizes, clusters.squared_error + inner, n_iterations)
 
 
-@dataclass(frozen=True, eq=False)
-class _Buckets:
-    """float32 values by their leading bits, in ascending order; squared errors are about the bucket's own mean."""
+def _settled(optimum: Floats, points: _Points, buckets: Buckets) -> Floats:
+    """Centroids with edges that may lie within buckets; the optimum itself where values do not spread over buckets.
 
-    keys: npt.NDArray[np.int64]
-    lowest: Floats
-    highest: Floats
-    counts: Floats
-    means: Floats
-    squared_errors: Floats
+    Halves, say, do not: a bucket holds one, and what would be the optimum of evenly spread values is none of theirs.
+    """
+    from dcsim.compression import kmeans_kernels as kernels
 
-    @classmethod
-    def of(cls, values: Values) -> "_Buckets":
-        from dcsim.compression import kmeans_kernels as kernels
+    settled = optimum.copy()
+    kernels.settle(buckets.lowest, buckets.highest, points.mass, points.sums, settled)
+    before, after = (_lloyd(points, centroids).squared_error for centroids in (optimum, settled))
+    return settled if after <= before * (1 + MAX_SETTLING_LOSS) else optimum
 
-        words, squares = np.zeros((2, kernels.N_BUCKETS), np.uint64)
-        kernels.count_in_buckets(values.view(np.uint32), words, squares)
-        keys = np.flatnonzero(words != 0)
-        n_positive = np.searchsorted(keys, kernels.N_BUCKETS // 2)  # the sign is the first bit
-        keys = np.concatenate([keys[n_positive:][::-1], keys[:n_positive]])
-        low_mask = (1 << kernels.LOW_BITS) - 1
-        first = (keys << kernels.LOW_BITS).astype(np.uint32)
-        _check_range(*first[[0, -1]].view(np.float32))
-        ends = np.stack([first, first | low_mask]).view(np.float32).astype(np.float64)
-        step = (ends[1] - ends[0]) / low_mask  # the values a bucket can hold are evenly spaced
-        counts = (words[keys] >> kernels.COUNT_SHIFT).astype(np.float64)
-        sums = (words[keys] & ((1 << kernels.COUNT_SHIFT) - 1)).astype(np.float64)
-        errors = step**2 * np.maximum(squares[keys] - sums * sums / counts, 0)
-        return cls(keys, ends.min(axis=0), ends.max(axis=0), counts, ends[0] + step * (sums / counts), errors)
 
-    def divided(self, edges: Floats) -> npt.NDArray[np.int64]:
-        """The buckets that could hold values on both sides of an edge; edges lie above the lowest bucket's low end."""
-        at = np.searchsorted(self.lowest, edges, side="right") - 1
-        return at[edges < self.highest[at]]
+def _merged(single: Values, means: Floats, counts: Floats) -> _Points:
+    """Ascending values, which weigh 1, among ascending means, which weigh their counts."""
+    from dcsim.compression import kmeans_kernels as kernels
 
-    def opened(self, values: Values, is_open: npt.NDArray[np.bool_]) -> _Points:
-        """The values of open buckets one by one, and closed buckets as points that weigh what they hold."""
-        from dcsim.compression import kmeans_kernels as kernels
-
-        wanted = np.zeros(kernels.N_BUCKETS, np.uint8)
-        wanted[self.keys[is_open]] = 1
-        picked = np.empty(int(self.counts[is_open].sum()) + 1, np.uint32)
-        kernels.pick(values.view(np.uint32), wanted, picked)
-        single = _sorted_float32(picked[:-1].view(np.float32)).astype(np.float64)
-        at = np.searchsorted(single, self.means[~is_open])
-        weights = np.insert(np.ones(len(single)), at, self.counts[~is_open])
-        return _points(np.insert(single, at, self.means[~is_open]), weights)
+    values, weights, mass, sums = np.empty((4, len(single) + len(means) + 1))
+    points = _Points(values[:-1], weights[:-1], mass, sums)
+    kernels.merge(single, means, counts, points.values, points.weights, mass, sums)
+    return points

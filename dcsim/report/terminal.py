@@ -19,9 +19,10 @@ UNBOUNDED_WIDTH = 200  # what is not a terminal gets tables at their natural wid
 
 
 def console(stderr: bool = False) -> Console:
-    """A console on stdout or stderr."""
+    """A console on stdout or stderr, which prints names and paths as they are, brackets and colons too."""
     stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, width=None if stream.isatty() else UNBOUNDED_WIDTH, highlight=False)
+    width = None if stream.isatty() else UNBOUNDED_WIDTH
+    return Console(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)
 
 
 @contextmanager
@@ -29,7 +30,7 @@ def listening() -> Iterator[Listener]:
     """Progress bars on stderr while training runs there in a terminal, and a line for every stage that is finished."""
     screen = console(stderr=True)
     columns = (TextColumn("{task.description:<8}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-    bars = Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=screen)
+    bars = Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}", markup=False), console=screen)
     tasks: dict[str, TaskID] = {}
 
     def progress(stage: str, done: int, total: int, note: str) -> None:

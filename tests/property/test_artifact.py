@@ -26,7 +26,9 @@ variants = st.sampled_from(VARIANTS)
 gap_widths = st.sampled_from([*range(MAX_GAP_BITS + 1), "auto"])
 #: like those of layers, with dots, shared starts, endings and any letters
 names = st.lists(
-    st.lists(st.sampled_from(["conv", "1", "weight", "bias", "running_mean", "ö", ""]) | st.text(max_size=4), max_size=4)
+    st.lists(
+        st.sampled_from(["conv", "1", "weight", "bias", "running_mean", "ö", ""]) | st.text(max_size=4), max_size=4
+    )
     .map(".".join)
     .filter(lambda name: name.isprintable()),
     unique=True,
@@ -106,7 +108,9 @@ def test_any_names_come_back_in_any_order(chosen: list[str]) -> None:
 
 
 OWNER = linked().tensors[0]
-code_arrays = arrays(np.int64, array_shapes(min_dims=2, max_dims=4, max_side=9), elements=st.integers(0, OWNER.n_codes - 1))
+code_arrays = arrays(
+    np.int64, array_shapes(min_dims=2, max_dims=4, max_side=9), elements=st.integers(0, OWNER.n_codes - 1)
+)
 
 
 @laws

@@ -96,7 +96,8 @@ def test_any_floats_give_as_many_ascending_centroids_within_their_range(
     assert len(found.centroids) == n_centroids
     assert (np.diff(found.centroids) >= 0).all()
     rounding = len(of) * 2.0**-52 * float(np.abs(of.astype(np.float64)).sum())  # of prefix sums
-    assert of.min() - rounding <= found.centroids[0] <= found.centroids[-1] <= of.max() + rounding
+    lowest, highest = float(of.min()), float(of.max())
+    assert lowest - rounding <= found.centroids[0] <= found.centroids[-1] <= highest + rounding
     assert np.bincount(nearest(of, found.centroids), minlength=n_centroids).tolist() == found.sizes.tolist()
     assert np.isfinite(found.squared_error)
 

@@ -334,7 +334,7 @@ def test_skips_longer_than_any_gap_count_too() -> None:
         ([0] * 11 + [1], [0, 3, 3, 3, 3], 0),
         # with every gap 1, gaps take no bits
         ([1] * 10, [0, 10], 1),
-        # every gap 2: the same for two and three bits
+        # the same for every gap 2, which two bits hold
         ([2] * 10, [0, 10], 2),
     ],
 )
