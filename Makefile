@@ -1,8 +1,9 @@
 # Two commands for a fresh machine: `make demo` and `make test`. Both install first what is missing.
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 .DEFAULT_GOAL := help
-.PHONY: help install demo lint test models compressed
+.PHONY: help install demo lint test bench fuzz models compressed
 
 help:           ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -12,20 +13,28 @@ install: .venv/installed  ## create .venv with everything that was tested; does 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys, venv; sys.version_info >= (3, 11) or sys.exit("dcsim needs Python 3.11 or newer, this is %d.%d; say which with make PYTHON=..." % sys.version_info[:2])'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[torch,test]'
+	$(PIP) --editable '.[torch,test]'
 	@touch $@
 
 demo: install   ## the main job on real digits: compress LeNet-300-100 afresh, replay it on the SoC, say whether it fits
 	$(BIN)/dcsim run lenet-300-100 --soc mobile45 --fps 20 --budget phone --fresh
 
 lint: install   ## style, types and the direction of imports
-	$(BIN)/ruff check dcsim tests
-	$(BIN)/ruff format --check dcsim tests
+	$(BIN)/ruff check dcsim tests benchmarks
+	$(BIN)/ruff format --check dcsim tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 test: lint      ## the whole test suite
 	$(BIN)/pytest
+
+bench: install  ## codec, k-means and a billion weights beside zlib, zstd, numpy and others: four minutes, 5 GB of disk
+	$(PIP) --editable '.[bench]'
+	set -e; for work in codec kmeans billion; do $(BIN)/python -m benchmarks.$$work; done
+
+fuzz: install   ## two million altered .dcz files: each is decoded or refused with a typed error
+	$(PIP) --editable '.[fuzz]'
+	$(BIN)/python -m tests.attacks.fuzz -runs=2000000 -verbosity=0
 
 # What is committed under models/, made again from the seeds: about half an hour. The tests re-check the committed files.
 models: install  ## train and compress the networks of models/ again

@@ -119,14 +119,15 @@ def every_other(shape: tuple[int, ...]) -> tuple[Live, Live]:
 
 
 def lenet5_like() -> dict[str, Floats]:
-    """LeNet-5 as it is after pruning and sharing: shapes and densities of Deep Compression, table 3."""
+    """LeNet-5 as it is after pruning and sharing: shapes and densities of Deep Compression, table 3; biases as trained."""
+    biases = np.random.default_rng(0).normal(size=580).astype(np.float32)
     return {
         "conv1.weight": sparse(20, 1, 5, 5, density=0.66, n_values=255, seed=1),
-        "conv1.bias": sparse(20, density=1, seed=2),
+        "conv1.bias": biases[:20],
         "conv2.weight": sparse(50, 20, 5, 5, density=0.12, n_values=255, seed=3),
-        "conv2.bias": sparse(50, density=1, seed=4),
+        "conv2.bias": biases[20:70],
         "fc1.weight": sparse(500, 800, density=0.08, n_values=31, seed=5),
-        "fc1.bias": sparse(500, density=1, seed=6),
+        "fc1.bias": biases[70:570],
         "fc2.weight": sparse(10, 500, density=0.19, n_values=31, seed=7),
-        "fc2.bias": sparse(10, density=1, seed=8),
+        "fc2.bias": biases[570:],
     }

@@ -16,8 +16,8 @@ from typing import BinaryIO, Literal, get_args
 import numpy as np
 
 from dcsim.artifact.directory import DirectoryReader, pack_record, pack_text
-from dcsim.artifact.layout import Floats
-from dcsim.artifact.tensor import FP32_BYTES, Encoding, StoredTensor, total_payload_bytes
+from dcsim.artifact.layout import Floats, LiveMapped
+from dcsim.artifact.tensor import FP32_BYTES, Encoding, StoredTensor
 from dcsim.codec import varint
 from dcsim.errors import ArtifactError, ChecksumError, MalformedError, NotADczError, TruncatedError
 from dcsim.files import sha256, write_bytes
@@ -210,11 +210,14 @@ def _sections(tensors: Sequence[StoredTensor]) -> Iterator[list[StoredTensor]]:
 
 
 def _check(tensor: StoredTensor) -> None:
-    """Refuse a tensor whose payload is not as long as its record implies. Raises ArtifactError."""
+    """Refuse a tensor whose payload is not as its record implies. Raises ArtifactError."""
+    for live in (tensor.layout.live_rows, tensor.layout.live_columns):
+        if isinstance(live, LiveMapped) and not live.is_needed():
+            raise MalformedError(f"{tensor.name}: its live units need no bitmap, or its padding is not zero")
     n_rows, n_columns = tensor.layout.live_shape(tensor.shape)
     if tensor.n_entries > n_rows * n_columns:
         raise MalformedError(
             f"{tensor.name}: {tensor.n_entries} entries in {n_rows * n_columns} elements are not possible"
         )
-    if total_payload_bytes(tensor.blocks) != len(tensor.payload):
+    if tensor.implied_bytes() != len(tensor.payload):
         raise MalformedError(f"{tensor.name}: the payload has {len(tensor.payload)} bytes, its record implies others")

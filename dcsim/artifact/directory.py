@@ -11,11 +11,11 @@ from typing import TypeVar
 
 import numpy as np
 
-from dcsim.artifact.layout import SCANS, Layout, Live, matrix_shape
+from dcsim.artifact.layout import SCANS, Layout, Live, LiveFirst, LiveMapped, matrix_shape
 from dcsim.artifact.tensor import ENCODINGS, FP16_BYTES, FP32_BYTES, StoredTensor
 from dcsim.codec import varint
 from dcsim.codec.relative_index import MAX_GAP_BITS
-from dcsim.errors import MalformedError, TruncatedError
+from dcsim.errors import ArtifactError, MalformedError, TruncatedError
 from dcsim.units import FP32_BITS, bits_to_bytes
 
 T = TypeVar("T")
@@ -24,6 +24,7 @@ ENDINGS = ("", ".weight", ".bias", ".running_mean", ".running_var")
 MAX_ELEMENTS = 1 << 32
 MAX_CODES = 1 << 10
 MAX_DIMENSIONS = 8
+MAX_NAME_BYTES = 1 << 10  # names share their beginnings, so a byte of the file can be a whole name in memory
 ALL, FIRST, BITMAP = range(3)  # which units of one side are live
 
 
@@ -33,7 +34,9 @@ def pack_text(text: str) -> bytes:
 
 
 def pack_record(tensor: StoredTensor, earlier: Sequence[str]) -> bytes:
-    """The record of `tensor`, which follows those named in `earlier`."""
+    """The record of `tensor`, which follows those named in `earlier`. Raises ArtifactError."""
+    if len(tensor.name.encode()) > MAX_NAME_BYTES:
+        raise ArtifactError(f"{tensor.name[:40]}...: a name has at most {MAX_NAME_BYTES} bytes")
     ending, stem = _split(tensor.name)
     shared = _n_shared(stem, _split(earlier[-1])[1] if earlier else b"")
     record = bytearray([ENCODINGS.index(tensor.encoding) | ending << 4])
@@ -48,7 +51,7 @@ def pack_record(tensor: StoredTensor, earlier: Sequence[str]) -> bytes:
     for live in (layout.live_rows, layout.live_columns):
         if live:
             record += varint.pack(live.unit)
-            record += varint.pack(int(np.count_nonzero(live.mask))) if live.is_count else b""
+            record += varint.pack(live.n_live // live.unit) if live.is_count else b""
     if layout.scan == "per-pe":
         record += varint.pack(layout.n_pes)
     if layout.is_sliced:
@@ -135,6 +138,8 @@ class DirectoryReader:
         if shared > len(self._stem):
             raise MalformedError("a name shares more than the name before it has")
         self._stem = self._stem[:shared] + self.take(self.count())
+        if len(self._stem) + len(ending) > MAX_NAME_BYTES:
+            raise MalformedError(f"a name of more than {MAX_NAME_BYTES} bytes")
         return _decoded(self._stem) + ending
 
     def _at_most(self, largest: int, what: str) -> int:
@@ -144,7 +149,7 @@ class DirectoryReader:
         return value
 
     def _layout(self, tensor: StoredTensor) -> tuple[StoredTensor, tuple[bool, bool]]:
-        """The tensor with its layout, the bitmaps of live units still empty, and which sides have one."""
+        """The tensor with its layout, no unit of a bitmap live yet, and which sides have one."""
         flags = self.byte()
         scan, kinds = SCANS[flags & 3], (flags >> 2 & 3, flags >> 4)
         sides = [self._live(kind, size) for kind, size in zip(kinds, matrix_shape(tensor.shape), strict=True)]
@@ -167,9 +172,7 @@ class DirectoryReader:
         n_live = self.count() if kind == FIRST else 0  # a bitmap comes with the payload
         if n_live > n_units:
             raise MalformedError(f"{n_live} of {n_units} units cannot be live")
-        mask = np.zeros(n_units, np.bool_)
-        mask[:n_live] = True
-        return Live(unit, mask)
+        return LiveFirst(unit, n_units, n_live)
 
     def _codebook(self, tensor: StoredTensor, earlier: Sequence[StoredTensor]) -> StoredTensor:
         places_back, codebook_bytes = self.count(), self.byte()
@@ -205,12 +208,9 @@ def _with_bitmaps(tensor: StoredTensor, has_bitmap: tuple[bool, bool]) -> Stored
     at, sides = 0, []
     for live, mapped in zip((tensor.layout.live_rows, tensor.layout.live_columns), has_bitmap, strict=True):
         if live and mapped:
-            n_units = len(live.mask)
-            packed = _cut(tensor.name, tensor.payload[at:], bits_to_bytes(n_units))
-            bits = np.unpackbits(packed, bitorder="little").astype(np.bool_)
-            live = Live(live.unit, bits[:n_units])
-            if live.is_count or bits[n_units:].any():
-                raise MalformedError(f"{tensor.name}: its live units need no bitmap, or its padding is not zero")
-            at += len(packed)
+            live = LiveMapped(
+                live.unit, live.n_units, _cut(tensor.name, tensor.payload[at:], bits_to_bytes(live.n_units))
+            )
+            at += bits_to_bytes(live.n_units)
         sides.append(live)
     return replace(tensor, layout=replace(tensor.layout, live_rows=sides[0], live_columns=sides[1]))

@@ -11,19 +11,20 @@ scanned
 """
 
 import math
+import sys
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
-
-from dcsim.units import ceil_div
 
 Scan = Literal["rows", "columns", "per-row", "per-pe"]
 SCANS: tuple[Scan, ...] = get_args(Scan)
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
+Places = slice | npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,12 +39,16 @@ class Live:
     unit: int
     mask: Mask
 
-    @property
+    @cached_property
+    def n_units(self) -> int:
+        return len(self.mask)
+
+    @cached_property
     def is_count(self) -> bool:
         """Whether the live units are the first ones, so that their number says it all."""
-        return not (np.diff(self.mask.astype(np.int8)) > 0).any()
+        return not (self.mask[1:] > self.mask[:-1]).any()
 
-    @property
+    @cached_property
     def n_live(self) -> int:
         """Live rows or columns."""
         return int(np.count_nonzero(self.mask)) * self.unit
@@ -51,6 +56,39 @@ class Live:
     def elements(self) -> Mask:
         """One flag per row or column."""
         return np.repeat(self.mask, self.unit)
+
+    def places(self) -> Places:
+        """Where the live rows or columns are."""
+        return slice(self.n_live) if self.is_count else np.flatnonzero(self.elements())
+
+
+class LiveFirst(Live):
+    """The first `n_first` of `n_units` units. A few bytes may declare 2**32: flags are made when asked for."""
+
+    def __init__(self, unit: int, n_units: int, n_first: int) -> None:
+        self.__dict__.update(unit=unit, n_units=n_units, is_count=True, n_live=n_first * unit)
+
+    @cached_property
+    def mask(self) -> Mask:
+        return np.arange(self.n_units) < self.n_live // self.unit
+
+
+class LiveMapped(Live):
+    """Units by a bitmap of a file. It is looked at when asked for, not before its checksum."""
+
+    def __init__(self, unit: int, n_units: int, bitmap: npt.NDArray[np.uint8]) -> None:
+        self.__dict__.update(unit=unit, n_units=n_units, is_count=False, bitmap=bitmap)
+
+    @cached_property
+    def mask(self) -> Mask:
+        return np.unpackbits(self.__dict__["bitmap"], count=self.n_units, bitorder="little").view(np.bool_)
+
+    def is_needed(self) -> bool:
+        """Whether a count would not do, and what fills up the last byte is zero."""
+        return (
+            not Live(self.unit, self.mask).is_count
+            and np.packbits(self.mask, bitorder="little").tobytes() == self.__dict__["bitmap"].tobytes()
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,14 +118,17 @@ class Layout:
         n_rows, n_columns = self.live_shape(shape)
         return {"per-row": n_rows, "per-pe": self.n_pes * n_columns}.get(self.scan, 1)
 
-    def slice_elements(self, shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
-        """Elements of every run of gaps."""
+    def slice_elements(
+        self, shape: tuple[int, ...], first: int = 0, n_most: int = sys.maxsize
+    ) -> npt.NDArray[np.int64]:
+        """Elements of every run of gaps, or of at most `n_most` from number `first` on."""
         n_rows, n_columns = self.live_shape(shape)
+        end = min(self.n_slices(shape), first + n_most)
         if self.scan == "per-row":
-            return np.full(n_rows, n_columns, np.int64)
+            return np.full(end - first, n_columns, np.int64)
         if self.scan == "per-pe":
-            held = [ceil_div(max(n_rows - pe, 0), self.n_pes) for pe in range(self.n_pes)]
-            return np.repeat(np.array(held, np.int64), n_columns)
+            n_each, n_more = divmod(n_rows, self.n_pes)
+            return n_each + (np.arange(first, end) // max(n_columns, 1) < n_more)
         return np.array([n_rows * n_columns], np.int64)
 
     def flatten(self, values: Floats) -> Floats:
@@ -109,21 +150,37 @@ class Layout:
         if self.scan == "columns":
             live = flat.reshape(live_shape[::-1]).T
         elif self.scan == "per-pe":
-            live, at = np.empty(live_shape, np.float32), 0
-            for pe in range(self.n_pes):
-                rows = live[pe :: self.n_pes]
-                rows[:] = flat[at : at + rows.size].reshape(rows.shape[::-1]).T
-                at += rows.size
+            live = _rows_of_pes(flat, live_shape, self.n_pes)
         else:
             live = flat.reshape(live_shape)
+        del flat  # or three copies are held at once
         if not (self.live_rows or self.live_columns):
             return np.ascontiguousarray(live).reshape(shape)
-        n_rows, n_columns = matrix_shape(shape)
-        rows_at = self.live_rows.elements() if self.live_rows else np.ones(n_rows, np.bool_)
-        columns_at = self.live_columns.elements() if self.live_columns else np.ones(n_columns, np.bool_)
-        matrix = np.zeros((n_rows, n_columns), np.float32)
-        matrix[np.ix_(rows_at, columns_at)] = live
+        matrix = np.zeros(matrix_shape(shape), np.float32)
+        rows_at = self.live_rows.places() if self.live_rows else slice(None)
+        columns_at = self.live_columns.places() if self.live_columns else slice(None)
+        if not isinstance(rows_at, slice) and not isinstance(columns_at, slice):
+            rows_at = rows_at[:, np.newaxis]
+        matrix[rows_at, columns_at] = live
         return matrix.reshape(shape)
+
+
+def _rows_of_pes(flat: Floats, shape: tuple[int, int], n_pes: int) -> Floats:
+    """The matrix of which each processing element holds every `n_pes`-th row, column by column.
+
+    All that hold one row more than the others are placed at once, and then those others: there may be very many.
+    """
+    n_rows, n_columns = shape
+    n_pes = min(n_pes, max(n_rows, 1))  # the others hold nothing
+    n_each, n_more = divmod(n_rows, n_pes)
+    live = np.empty(shape, np.float32)
+    split = n_more * n_columns * (n_each + 1)
+    longer = flat[:split].reshape(n_more, n_columns, n_each + 1)
+    rounds = live[: n_each * n_pes].reshape(n_each, n_pes, n_columns)
+    rounds[:, :n_more] = longer[:, :, :n_each].transpose(2, 0, 1)
+    rounds[:, n_more:] = flat[split:].reshape(n_pes - n_more, n_columns, n_each).transpose(2, 0, 1)
+    live[n_each * n_pes :] = longer[:, :, n_each]
+    return live
 
 
 def matrix_shape(shape: tuple[int, ...]) -> tuple[int, int]:

@@ -50,7 +50,9 @@ class HuffmanParts:
 
         def stream(lengths: huffman.Lengths, measured: npt.NDArray[np.int64], part: Bytes) -> HuffmanStream:
             huffman.check_lengths(lengths, n_entries)
-            return HuffmanStream(n_entries, lengths, measured if len(measured) else np.zeros(n_runs, np.int64), part)
+            if not len(measured):  # a stream without bits may have any number of runs: they take no memory
+                measured = np.broadcast_to(np.int64(0), n_runs)
+            return HuffmanStream(n_entries, lengths, measured, part)
 
         return cls(
             stream(code_lengths, run_bytes[: n_measured[0]], payload[at:split]),

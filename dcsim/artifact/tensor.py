@@ -1,7 +1,7 @@
 """One tensor as it lies in a `.dcz` file, and how to get its values back."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, get_args
@@ -13,11 +13,12 @@ from dcsim.artifact.layout import Floats, Layout
 from dcsim.artifact.streams import HuffmanParts
 from dcsim.codec import fixed_width, huffman, relative_index
 from dcsim.errors import MalformedError, TruncatedError
-from dcsim.units import FP32_BITS, bits_to_bytes, bytes_to_bits
+from dcsim.units import BITS_PER_BYTE, FP32_BITS, bits_to_bytes, bytes_to_bits
 
 Encoding = Literal["fp32", "fp16", "pruned", "shared", "huffman"]
 ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 FP16_BYTES, FP32_BYTES = 2, 4
+SLICES_AT_ONCE = 1 << 16  # whole bytes at any width of a count
 
 WHOLE = Layout()
 
@@ -69,6 +70,10 @@ class StoredTensor:
         return max(1, (self.n_codes - 1).bit_length())
 
     @property
+    def _gaps_bits(self) -> int:
+        return self.n_entries * self.gap_bits
+
+    @property
     def is_sparse(self) -> bool:
         """Whether entries and gaps are stored, rather than every value."""
         return self.encoding in ("pruned", "shared", "huffman")
@@ -79,7 +84,7 @@ class StoredTensor:
         if not self.is_sparse:
             return (Block("values", 0, self.n_elements, bytes_to_bits(len(self.payload))),)
         front = [
-            Block("live", 0, len(live.mask), len(live.mask))
+            Block("live", 0, live.n_units, live.n_units)
             for live in (self.layout.live_rows, self.layout.live_columns)
             if live and not live.is_count
         ]
@@ -103,6 +108,16 @@ class StoredTensor:
         ]
         return (*front, *coded)
 
+    def implied_bytes(self) -> int:
+        """Bytes that the payload must have: as `blocks`, without making them all. Raises ArtifactError."""
+        if self.encoding == "pruned":
+            return self._front_bytes + bits_to_bytes(self.n_entries * FP32_BITS) + bits_to_bytes(self._gaps_bits)
+        if self.encoding == "shared":
+            return self._streams_at + bits_to_bytes(self.n_entries * self.code_bits) + bits_to_bytes(self._gaps_bits)
+        if self.encoding == "huffman":
+            _ = self._huffman_parts  # which fill the payload, or it is refused
+        return len(self.payload)
+
     def _fixed(self, stream: str, width_bits: int) -> Block:
         return Block(stream, 0, self.n_entries, self.n_entries * width_bits)
 
@@ -110,7 +125,7 @@ class StoredTensor:
     def _front_bytes(self) -> int:
         """Bytes before the codebook or the values: live units and slice counts, each from a byte on."""
         n_bits = [
-            len(live.mask) for live in (self.layout.live_rows, self.layout.live_columns) if live and not live.is_count
+            live.n_units for live in (self.layout.live_rows, self.layout.live_columns) if live and not live.is_count
         ]
         if self.layout.is_sliced:
             n_bits.append(self.layout.n_slices(self.shape) * self.count_bits)
@@ -121,18 +136,19 @@ class StoredTensor:
         """First byte after the codebook."""
         return self._front_bytes + (1 if self.owner else self.n_codes - 1) * self.codebook_bytes
 
-    @cached_property
+    @property
     def _huffman_parts(self) -> HuffmanParts:
+        """Parsed when needed: kept, the tables of a tensor of a few bytes would take 64 KiB."""
         return HuffmanParts.parse(self.payload[self._streams_at :], self.n_entries, self.n_codes, 1 << self.gap_bits)
 
-    @cached_property
+    @property
     def codebook(self) -> Floats:
         """Value of every code, fp32, rounded once where a scale applies; code 0 is zero. Raises ArtifactError."""
         kind = "<f2" if self.codebook_bytes == FP16_BYTES else "<f4"
         stored = self.payload[self._front_bytes : self._streams_at].tobytes()
         values = np.frombuffer(stored, kind).astype(np.float32)
         if self.owner:
-            with np.errstate(over="ignore", under="ignore"):
+            with np.errstate(over="ignore", under="ignore", invalid="ignore"):
                 values = self.owner.codebook[1:] * values[0]
         if not np.isfinite(values).all():
             raise MalformedError(f"{self.name}: the codebook holds values that are not finite")
@@ -143,7 +159,7 @@ class StoredTensor:
         if self.encoding == "huffman":
             codes: npt.NDArray[np.integer] = huffman.decode(self._huffman_parts.codes)
         else:
-            codes = fixed_width.unpack(self.payload[self._streams_at :], self.code_bits, self.n_entries)
+            codes = _unpack(self.payload[self._streams_at :], self.code_bits, self.n_entries)
         if len(codes) and int(codes.max()) >= self.n_codes:
             raise MalformedError(f"{self.name}: a code points past the codebook of {self.n_codes}")
         return codes
@@ -154,9 +170,7 @@ class StoredTensor:
             return huffman.decode(self._huffman_parts.gaps)
         width_bits = FP32_BITS if self.encoding == "pruned" else self.code_bits
         at = self._front_bytes if self.encoding == "pruned" else self._streams_at
-        return fixed_width.unpack(
-            self.payload[at + bits_to_bytes(self.n_entries * width_bits) :], self.gap_bits, self.n_entries
-        )
+        return _unpack(self.payload[at + bits_to_bytes(self.n_entries * width_bits) :], self.gap_bits, self.n_entries)
 
     def values(self) -> Floats:
         """The value of every entry, fillers included; without gaps, of every element. Raises ArtifactError."""
@@ -182,30 +196,47 @@ class StoredTensor:
         """The tensor's values, bit for bit as they were stored. Raises ArtifactError."""
         if not self.is_sparse:
             return self._plain_values().reshape(self.shape)
+        return self.layout.restore(self._placed(), self.shape)
+
+    def _placed(self) -> Floats:
+        """The live elements in the order of the scan."""
         codebook = None if self.encoding == "pruned" else self.codebook
         symbols = self._plain_values() if codebook is None else self.codes()
-        try:
-            flat = relative_index.place(
-                self.gaps(),
-                symbols,
-                codebook,
-                self.gap_bits,
-                self._entries_per_slice(),
-                self.layout.slice_elements(self.shape),
-            )
-        except MalformedError as error:
-            raise MalformedError(f"{self.name}: {error}") from error
-        return self.layout.restore(flat, self.shape)
+        gaps = self.gaps()
+        n_found = sum(int(n_per_slice.sum()) for n_per_slice in self._entries_per_slice())
+        if n_found != self.n_entries:
+            raise MalformedError(f"{self.name}: its slices hold {n_found} entries instead of {self.n_entries}")
+        flat = np.zeros(math.prod(self.layout.live_shape(self.shape)), np.float32)
+        entry = element = 0
+        for index, n_per_slice in enumerate(self._entries_per_slice()):
+            slice_elements = self.layout.slice_elements(self.shape, index * SLICES_AT_ONCE, SLICES_AT_ONCE)
+            entries = slice(entry, entry + int(n_per_slice.sum()))
+            part = flat[element : element + int(slice_elements.sum())]
+            try:
+                relative_index.place_in(
+                    part, gaps[entries], symbols[entries], codebook, self.gap_bits, n_per_slice, slice_elements
+                )
+            except MalformedError as error:
+                raise MalformedError(f"{self.name}: {error}") from error
+            entry, element = entries.stop, element + len(part)
+        return flat
 
-    def _entries_per_slice(self) -> npt.NDArray[np.int64]:
+    def _entries_per_slice(self) -> Iterator[npt.NDArray[np.int64]]:
+        """Entries of every slice, some at a time: there may be many more slices than elements."""
         if not self.layout.is_sliced:
-            return np.array([self.n_entries], np.int64)
+            yield np.array([self.n_entries], np.int64)
+            return
         n_slices = self.layout.n_slices(self.shape)
-        at = self._front_bytes - bits_to_bytes(n_slices * self.count_bits)
-        counts = fixed_width.unpack(self.payload[at : self._front_bytes], self.count_bits, n_slices).astype(np.int64)
-        if int(counts.sum()) != self.n_entries:
-            raise MalformedError(f"{self.name}: its slices hold {counts.sum()} entries instead of {self.n_entries}")
-        return counts
+        packed = self.payload[self._front_bytes - bits_to_bytes(n_slices * self.count_bits) : self._front_bytes]
+        for first in range(0, n_slices, SLICES_AT_ONCE):
+            at = bits_to_bytes(first * self.count_bits)
+            n_fields = min(SLICES_AT_ONCE, n_slices - first)
+            yield fixed_width.unpack(packed[at:], self.count_bits, n_fields).astype(np.int64)
+
+
+def _unpack(payload: Bytes, width_bits: int, n_fields: int) -> npt.NDArray[np.unsignedinteger]:
+    """Gaps or codes, in the narrowest type that holds them."""
+    return fixed_width.unpack(payload, width_bits, n_fields, np.uint8 if width_bits <= BITS_PER_BYTE else np.uint16)
 
 
 def total_payload_bytes(blocks: Iterable[Block]) -> int:

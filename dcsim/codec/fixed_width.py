@@ -20,8 +20,10 @@ def pack(fields: npt.NDArray[np.integer], width_bits: int) -> bytes:
     return packed[:n_bytes].tobytes()
 
 
-def unpack(payload: npt.NDArray[np.uint8], width_bits: int, n_fields: int) -> npt.NDArray[np.uint32]:
-    """The `n_fields` fields that `pack` wrote.
+def unpack(
+    payload: npt.NDArray[np.uint8], width_bits: int, n_fields: int, kind: type[np.unsignedinteger] = np.uint32
+) -> npt.NDArray[np.unsignedinteger]:
+    """The `n_fields` fields that `pack` wrote, as `kind`, which is wide enough.
 
     Raises:
         TruncatedError: the payload is too short.
@@ -36,6 +38,6 @@ def unpack(payload: npt.NDArray[np.uint8], width_bits: int, n_fields: int) -> np
     n_spare = n_bytes * BITS_PER_BYTE - n_bits
     if n_spare and payload[n_bytes - 1] >> (BITS_PER_BYTE - n_spare):
         raise MalformedError("padding bits after the last field are not zero")
-    fields = np.empty(n_fields, np.uint32)
+    fields = np.empty(n_fields, kind)
     bit_kernels.unpack_fields(np.concatenate([payload[:n_bytes], np.zeros(SPARE_BYTES, np.uint8)]), width_bits, fields)
     return fields

@@ -89,9 +89,10 @@ def decode(stream: HuffmanStream, first_block: int = 0, n_blocks: int | None = N
     check_lengths(stream.lengths, stream.n_symbols)
     if len(stream.run_bytes) != n_runs(stream.n_symbols):
         raise MalformedError(f"{stream.n_symbols} symbols do not make {len(stream.run_bytes)} runs")
-    ends = np.cumsum(stream.run_bytes)
-    if len(ends) and ((stream.run_bytes < 0).any() or ends[-1] != len(stream.payload)):
-        raise TruncatedError(f"Huffman runs need {ends[-1]} bytes, the stream has {len(stream.payload)}")
+    ends, n_bytes = np.cumsum(stream.run_bytes), len(stream.payload)
+    within = ((stream.run_bytes >= 0) & (stream.run_bytes <= n_bytes)).all()  # or their sum may wrap around
+    if not within or (ends[-1] if len(ends) else 0) != n_bytes:
+        raise TruncatedError(f"Huffman runs need {sum(stream.run_bytes.tolist())} bytes, the stream has {n_bytes}")
     first = first_block * BLOCK_SYMBOLS
     end = stream.n_symbols if n_blocks is None else min(stream.n_symbols, first + n_blocks * BLOCK_SYMBOLS)
     dtype: type[np.unsignedinteger] = np.uint8 if len(stream.lengths) <= 1 << BITS_PER_BYTE else np.uint16
@@ -202,7 +203,7 @@ def check_lengths(lengths: Lengths, n_symbols: int) -> None:
     Raises:
         MalformedError: what is wrong with the table.
     """
-    used = lengths[lengths > 0].astype(np.int64)
+    used = lengths[np.flatnonzero(lengths)].astype(np.int64)
     if n_symbols and not len(used):
         raise MalformedError("a Huffman stream with symbols has an empty code table")
     if len(used) == 1 and used[0] != 1:

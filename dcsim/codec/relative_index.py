@@ -117,13 +117,26 @@ def place(
     Raises:
         MalformedError: a gap runs past the end of its slice, or there are zeros that no gap needs.
     """
+    flat = np.zeros(int(slice_elements.sum()), np.float32)
+    place_in(flat, gaps, symbols, codebook, gap_bits, n_per_slice, slice_elements)
+    return flat
+
+
+def place_in(
+    flat: Floats,
+    gaps: npt.NDArray[np.integer],
+    symbols: npt.NDArray[np.generic],
+    codebook: Floats | None,
+    gap_bits: int,
+    n_per_slice: npt.NDArray[np.int64],
+    slice_elements: npt.NDArray[np.int64],
+) -> None:
+    """The same, in an array of zeros."""
     from dcsim.codec import relative_index_kernels as kernels
 
-    flat = np.zeros(int(slice_elements.sum()), np.float32)
     fault = kernels.place(gaps, symbols, codebook, (1 << gap_bits) - 1, n_per_slice, slice_elements, flat)
     if fault:
         raise MalformedError(_FAULTS[fault])
-    return flat
 
 
 _FAULTS = {

@@ -51,7 +51,7 @@ def compress(
     require_layers(recipe, model)
     require_data(recipe, model, dataset)
     generator = torch.Generator().manual_seed(recipe.seed)
-    gap_bits = {f"{name}.weight": layer.gap_bits for name, layer in recipe.layers.items()}
+    gap_bits = {stages.tensor_name(model, name): layer.gap_bits for name, layer in recipe.layers.items()}
 
     def on_batch(stage: str) -> Callable[[int, int, float], None]:
         return lambda done, total, loss: on_progress(stage, done, total, f"loss {loss:.3f}")
@@ -83,17 +83,17 @@ def _centroids_in_use(clusters: Mapping[str, Clusters], recipe: Recipe) -> str:
 
 def require_layers(recipe: Recipe, model: nn.Module) -> None:
     """Refuse a recipe whose layers the model does not have. Raises ConfigError with the names there are."""
-    known = sorted(
-        name.removesuffix(".weight")
-        for name, tensor in model.named_parameters()
-        if name.endswith(".weight") and tensor.dim() >= 2 and tensor.requires_grad and tensor.any()
-    )
-    missing = [name for name in recipe.layers if name not in known]
+    usable = {name: tensor for name, tensor in model.named_parameters() if tensor.requires_grad and tensor.any()}
+    missing = [name for name in recipe.layers if stages.tensor_name(model, name) not in usable]
     if missing:
+        weights = [n.removesuffix(".weight") for n, t in usable.items() if n.endswith(".weight") and t.dim() > 1]
         raise ConfigError(
             f"recipe {recipe.name}: layers {', '.join(missing)} cannot be compressed: not in the network, without "
-            f"a weight matrix, frozen or all zero; it has {', '.join(known)}"
+            f"weights, frozen or all zero; it has {', '.join(sorted(weights))}, and any other tensor by its full name"
         )
+    twice = [name for name in recipe.layers if f"{name}.weight" in recipe.layers]
+    if twice:
+        raise ConfigError(f"recipe {recipe.name}: {twice[0]} and {twice[0]}.weight are the same tensor; name it once")
 
 
 def require_data(recipe: Recipe, model: nn.Module, dataset: Dataset) -> None:

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from dcsim.artifact import DczWriter, Encoding, Floats, Layout, StoredTensor, pack_tensor
+from dcsim.artifact import DczWriter, Floats, Layout, StoredTensor, pack_tensor
 from dcsim.artifact.dcz import MAX_TENSORS
 from dcsim.artifact.directory import MAX_DIMENSIONS, MAX_ELEMENTS
-from dcsim.artifact.packing import TRY_LAYOUTS_ELEMENTS, Shared, pack_codes, pack_sparse, share_exactly
+from dcsim.artifact.packing import TRY_LAYOUTS_ELEMENTS, Shared, pack_codes, pack_sparse
 from dcsim.checkpoint import TensorEntry, open_checkpoint
-from dcsim.codec.relative_index import SMALLEST_MAGNITUDE, Nonzeros, find
+from dcsim.codec.relative_index import SMALLEST_MAGNITUDE, Nonzeros
 from dcsim.compression.cut import Cut, count_nonzero, cut_at_density
 from dcsim.compression.plan import AsIs, PostTraining
 from dcsim.compression.share import kmeans, nearest
@@ -32,7 +32,6 @@ SAMPLE_ELEMENTS = 1 << 20  # weights that k-means sees: its squared error is wit
 SAMPLE_RUN = 1 << 12
 WHOLE_ELEMENTS = 1 << 22  # k-means sees all that is kept of a tensor up to this size
 PROBE_RUNS = 1 << 6  # tell how much is kept, before the sample is drawn
-RECORD_BYTES = 12  # what the directory takes at most for entries and gaps, beyond what a plain tensor takes
 DENSE = 0.9  # zeros fewer than a tenth take less as a code of their own than gaps, which take a bit an entry at least
 
 OnProgress = Callable[[str, int, int, str], None]
@@ -140,38 +139,28 @@ def compress_tensor(name: str, values: Floats, plan: PostTraining) -> StoredTens
         NetworkError: a value is not finite.
     """
     if values.ndim < 2:
-        return _small(name, _rounded(values), plan)
-    flat = np.ascontiguousarray(values).reshape(-1)
+        return pack_tensor(name, _rounded(values), "huffman", gap_bits=plan.gap_bits)
     try:
-        n_nonzero = count_nonzero(flat)
+        coded = _shared(name, values, plan)
     except ValueError as error:
         raise NetworkError(f"{name}: {error}") from error
-    cut = _cut(flat, plan)
-    codebook = _codebook(flat, cut, plan)
-    if cut.keeps_all and plan.gap_bits in ("auto", 0) and n_nonzero > DENSE * len(flat):
-        coded = pack_codes(name, values.shape, Shared(codebook, _codes_of_all(flat, codebook, n_nonzero)))
-    else:
-        skips, codes = _coded(flat, cut, codebook)
-        nonzeros = Nonzeros(codebook[:0], skips, np.array([len(skips)]))  # the codes stand for the values
-        shared = Shared(codebook, codes)
-        coded = pack_sparse(name, values.shape, "huffman", Layout(), nonzeros, shared, gap_bits=plan.gap_bits)
     if values.size > TRY_LAYOUTS_ELEMENTS:
         return coded
     return pack_tensor(name, coded.decode(), "huffman", gap_bits=plan.gap_bits)
 
 
-def _small(name: str, values: Floats, plan: PostTraining) -> StoredTensor:
-    """Every value of a tensor of fewer than two dimensions, or entries and gaps where zeros make that smaller."""
-    plain = pack_tensor(name, values, "huffman", gap_bits=plan.gap_bits)
-    nonzeros = find(np.ascontiguousarray(values).reshape(-1))
-    shared = share_exactly(nonzeros.values)
-    encodings: list[Encoding] = ["pruned", "shared", "huffman"] if shared else ["pruned"]
-    sparse = [
-        pack_sparse(name, values.shape, encoding, Layout(), nonzeros, shared, gap_bits=plan.gap_bits)
-        for encoding in encodings
-    ]
-    smallest = min(sparse, key=lambda tensor: len(tensor.payload))
-    return smallest if len(smallest.payload) + RECORD_BYTES < len(plain.payload) else plain
+def _shared(name: str, values: Floats, plan: PostTraining) -> StoredTensor:
+    """A tensor pruned, shared and coded in the order in which it lies. Raises ValueError if one is not finite."""
+    flat = np.ascontiguousarray(values).reshape(-1)
+    cut = _cut(flat, plan)
+    n_nonzero = count_nonzero(flat) if cut.keeps_all else 0
+    codebook = _codebook(flat, cut, plan)
+    if plan.gap_bits in ("auto", 0) and n_nonzero > DENSE * len(flat):
+        return pack_codes(name, values.shape, Shared(codebook, _codes_of_all(flat, codebook, n_nonzero)))
+    skips, codes = _coded(flat, cut, codebook)
+    nonzeros = Nonzeros(codebook[:0], skips, np.array([len(skips)]))  # the codes stand for the values
+    shared = Shared(codebook, codes)
+    return pack_sparse(name, values.shape, "huffman", Layout(), nonzeros, shared, gap_bits=plan.gap_bits)
 
 
 def _rounded(values: Floats) -> Floats:
@@ -229,9 +218,11 @@ def _codes_of_all(flat: Floats, codebook: Floats, n_nonzero: int) -> npt.NDArray
     centroids = codebook[1:].astype(np.float64)
     for first in range(0, len(flat), PART_ELEMENTS):
         part = flat[first : first + PART_ELEMENTS]
-        codes[first : first + PART_ELEMENTS] = nearest(part, centroids, kind) + kind(1)
-    if n_nonzero < len(flat):
-        codes[flat == 0] = 0
+        of_part = nearest(part, centroids, kind)
+        of_part += kind(1)
+        if n_nonzero < len(flat):
+            of_part *= part != 0
+        codes[first : first + PART_ELEMENTS] = of_part
     return codes
 
 

@@ -41,7 +41,7 @@ class PruneSpec(TrainingSpec):
 
 
 class LayerRecipe(Spec):
-    """Targets of one layer, named as its module is."""
+    """Targets of one tensor: of a layer's weights, named as its module is, or of another by its full name."""
 
     density: Annotated[float, Field(gt=0, le=1)]
     code_bits: Annotated[int, Field(ge=1, le=10)]
@@ -52,7 +52,7 @@ class Recipe(SourcedSpec):
     """How one network is compressed."""
 
     seed: Annotated[int, Field(ge=0)]
-    small_tensors: Literal["fp16", "fp32"]
+    small_tensors: Literal["fp16", "fp32"]  # those of one dimension that `layers` does not name
     codebooks: Literal["fp16", "fp32"]
     centroids: Initialization = "linear"  # where k-means begins: what Deep Compression, section 3.2, chose
     prune: PruneSpec

@@ -17,7 +17,7 @@ OnBatch = Callable[[int, int, float], None]
 
 def prune(model: nn.Module, dataset: Dataset, recipe: Recipe, generator: torch.Generator, on_batch: OnBatch) -> None:
     """Prune step by step to each layer's density while training; pruned weights stay zero. In place."""
-    weights = {name: _weight(model, name) for name in recipe.layers}
+    weights = {name: model.get_parameter(tensor_name(model, name)) for name in recipe.layers}
     masks: dict[str, torch.Tensor] = {}
     spec = recipe.prune
 
@@ -51,7 +51,8 @@ def share(
     The gradient of a centroid is the sum over its members (Deep Compression, equation 3).
     """
     by_name = {
-        name: _SharedLayer(_weight(model, name), layer, recipe.centroids) for name, layer in recipe.layers.items()
+        name: _SharedTensor(model.get_parameter(tensor_name(model, name)), layer, recipe.centroids)
+        for name, layer in recipe.layers.items()
     }
     layers = list(by_name.values())
     others = [p for p in model.parameters() if all(p is not layer.weight for layer in layers)]
@@ -72,8 +73,8 @@ def share(
     return {name: layer.clusters for name, layer in by_name.items()}
 
 
-class _SharedLayer:
-    """One weight tensor tied to a codebook. One code is left to the value zero, which fillers need."""
+class _SharedTensor:
+    """One tensor tied to a codebook. One code is left to the value zero, which fillers need."""
 
     def __init__(self, weight: nn.Parameter, recipe: LayerRecipe, initialization: Initialization) -> None:
         self.weight = weight
@@ -102,15 +103,17 @@ class _SharedLayer:
         self.scatter_values()
 
 
-def _weight(model: nn.Module, layer: str) -> nn.Parameter:
-    return model.get_parameter(f"{layer}.weight")
+def tensor_name(model: nn.Module, layer: str) -> str:
+    """The tensor that a recipe means by a layer's name: itself where it is one, else the layer's weights."""
+    return layer if layer in dict(model.named_parameters()) else f"{layer}.weight"
 
 
 @torch.no_grad()
 def _round_small_tensors(model: nn.Module, recipe: Recipe) -> None:
-    """Round one-dimensional tensors to the format in which the recipe stores them, those that fit its range."""
+    """Round one-dimensional tensors that are no layers of the recipe to its format, those that fit its range."""
     if recipe.small_tensors == "fp16":
-        for tensor in (*model.parameters(), *model.buffers()):
+        named = {tensor_name(model, layer) for layer in recipe.layers}
+        for name, tensor in (*model.named_parameters(), *model.named_buffers()):
             rounded = tensor.half().float() if tensor.is_floating_point() else tensor
-            if tensor.dim() < 2 and torch.isfinite(rounded).all():
+            if tensor.dim() < 2 and name not in named and torch.isfinite(rounded).all():
                 tensor.copy_(rounded)

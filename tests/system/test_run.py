@@ -7,8 +7,10 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from dcsim.artifact import CompressedModel
 from tests.conftest import Dcsim
 
 OWN = ("run", "own:build", "--data", "own:data", "--recipe", "own.yaml")
@@ -139,6 +141,25 @@ def test_steps_one_by_one_agree_with_run(dcsim: Dcsim, own_network: Path) -> Non
     for row in rows:
         energy_pj += float(row.rsplit(",", 1)[1])
     assert energy_pj == expected["energy_pj_per_frame"]
+
+
+def test_a_recipe_prunes_and_shares_a_bias_that_it_names(dcsim: Dcsim, own_network: Path) -> None:
+    recipe = (own_network / "own.yaml").read_text()
+    (own_network / "bias.yaml").write_text(recipe + '  "1.bias": {density: 0.25, code_bits: 2, gap_bits: auto}\n')
+    done = dcsim("compress", "own:build", "--data", "own:data", "--recipe", "bias.yaml", "-o", "out")
+    assert done.returncode == 0, done.stderr
+    biases = {
+        name: CompressedModel.load(own_network / "out" / f"{name}.dcz").decode()["1.bias"]
+        for name in ("dense", "pruned", "shared", "huffman")
+    }
+    n_kept = round(0.25 * biases["dense"].size)
+    assert np.count_nonzero(biases["dense"]) > n_kept
+    assert [np.count_nonzero(biases[name]) for name in ("pruned", "shared", "huffman")] == [n_kept] * 3
+    assert len(np.unique(biases["shared"])) <= 4
+    (own_network / "bias.yaml").write_text(recipe + '  "1.weight": {density: 1, code_bits: 2, gap_bits: auto}\n')
+    twice = dcsim("compress", "own:build", "--data", "own:data", "--recipe", "bias.yaml", "-o", "out")
+    assert twice.returncode == 2
+    assert "1 and 1.weight are the same tensor" in twice.stderr
 
 
 def test_a_changed_network_is_not_taken_for_the_old_one(dcsim: Dcsim, own_network: Path) -> None:

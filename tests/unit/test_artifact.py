@@ -158,9 +158,14 @@ def test_a_bias_is_fp16_only_where_that_is_exact(values: list[float], encoding: 
     assert only(pack("net", "dense", {"b": bias})).encoding == "fp32"
 
 
-def test_a_vector_is_never_sparse() -> None:
-    bias = sparse(2000, density=0.01)
-    assert {only(pack("net", variant, {"b": bias})).encoding for variant in VARIANTS} == {"fp32"}
+def test_a_vector_is_sparse_or_shared_where_that_pays_its_longer_record() -> None:
+    values = {"b": sparse(2000, density=0.01)}
+    models = [pack("net", variant, values) for variant in VARIANTS]
+    assert [only(model).encoding for model in models] == ["fp32", "pruned", "shared", "shared"]
+    for model in models:
+        assert_same_bits(read_back(model), values)
+    short = {"b": np.float32([0.1, 0, 0.2])}
+    assert {only(pack("net", variant, short)).encoding for variant in VARIANTS} == {"fp32"}
 
 
 def test_a_dense_matrix_is_fp16_where_that_is_exact_and_smallest() -> None:
@@ -181,19 +186,19 @@ def test_a_gap_width_of_one_tensor_leaves_the_others_alone(variant: Variant) -> 
 @pytest.mark.parametrize("density", [0.01, 0.08, 0.3, 0.9])
 def test_the_automatic_gap_width_is_the_best_one(variant: Variant, density: float) -> None:
     weights = {"w": sparse(60, 80, density=density)}
-    fixed = [len(only(pack("net", variant, weights, {"w": bits})).payload) for bits in range(MAX_GAP_BITS + 1)]
-    automatic = len(only(pack("net", variant, weights, {"w": "auto"})).payload)
-    assert automatic == len(only(pack("net", variant, weights)).payload)
-    padding_bytes = 2 if variant == "huffman" else 0  # widths are compared without what fills up either stream's byte
-    assert min(fixed) <= automatic <= min(fixed) + padding_bytes
+    fixed = [pack("net", variant, weights, {"w": bits}).file_bytes for bits in range(MAX_GAP_BITS + 1)]
+    automatic = pack("net", variant, weights, {"w": "auto"}).file_bytes
+    assert automatic == pack("net", variant, weights).file_bytes
+    # widths are compared without what fills up the last byte of either stream, and without the number of entries
+    assert min(fixed) <= automatic <= min(fixed) + 3
 
 
 @pytest.mark.parametrize("variant", VARIANTS[1:])
 def test_the_automatic_layout_is_the_best_one(variant: Variant) -> None:
     for values in (with_dead_units(30, 40), with_dead_ends(30, 40), sparse(30, 40, density=0.2), sparse(50, 8).T):
         unsliced = [layout for layout in layouts(values) if not layout.is_sliced]
-        fixed = [len(only(pack("net", variant, {"w": values}, None, {"w": layout})).payload) for layout in unsliced]
-        assert len(only(pack("net", variant, {"w": values})).payload) == min(fixed)
+        fixed = [pack("net", variant, {"w": values}, None, {"w": layout}).file_bytes for layout in unsliced]
+        assert pack("net", variant, {"w": values}).file_bytes == min(fixed)
 
 
 def test_leaving_out_dead_units_pays() -> None:
@@ -202,8 +207,7 @@ def test_leaving_out_dead_units_pays() -> None:
     values[:, ::3] = 0
     tensor = only(pack("net", "huffman", {"w": values}))
     whole = only(pack("net", "huffman", {"w": values}, None, {"w": Layout()}))
-    assert tensor.layout.live_rows is not None
-    assert tensor.layout.live_columns is not None
+    assert tensor.layout.live_rows or tensor.layout.live_columns  # in the other scan, one side is enough
     assert len(tensor.payload) < 0.9 * len(whole.payload)
 
 
@@ -310,11 +314,12 @@ def test_a_shape_that_no_file_can_have_is_refused() -> None:
 
 
 def test_the_bytes_of_a_small_file() -> None:
-    content = pack("n", "pruned", {"w": np.array([[0, 0, 1.5, 0]], np.float32), "b": np.array([2], np.float32)}).content
+    alone = np.array([[0, 0, 1.5] + [0] * 97], np.float32)
+    content = pack("n", "pruned", {"w": alone, "b": np.array([2], np.float32)}).content
     payloads = bytes.fromhex("0000c03f" + "02" + "0040")  # 1.5 as fp32, then the gap; 2 as fp16
     directory = (
         b"\x01\x01n\x02"  # variant, network, number of tensors
-        + b"\x02\x00\x01w\x02\x01\x04\x01\x02\x00\x05"  # pruned, name, 2 dimensions: 1 and 4, 1 entry, gaps of 2 bits, rows, 5 bytes
+        + b"\x02\x00\x01w\x02\x01\x64\x01\x02\x00\x05"  # pruned, name, 2 dimensions: 1 and 100, 1 entry, gaps of 2 bits, rows, 5 bytes
         + b"\x01\x00\x01b\x01\x01"  # fp16, name, 1 dimension: 1
         + struct.pack("<I", zlib.crc32(payloads))
     )
@@ -475,7 +480,7 @@ def test_a_repack_of_shared_codebooks_keeps_every_weight() -> None:
         ["weight", "bias", "a.weight.bias", "a.weight", "a.bias.weight"],
         ["layer.1.0.conv", "layer.1.0.conv1", "layer.1.0", "layer.10.0.conv", "x"],
         ["größe", "größe.weight", "gräße", "層.重み", "層.偏り.bias", "🙂", "🙃", "e\u0301", "\u00e9"],
-        ["a" * 500, "a" * 500 + ".weight", "a" * 501, "b"],
+        ["a" * 248, "a" * 248 + ".weight", "a" * 255, "b"],
         ["a\x00b", "a\nb", " ", "  "],
     ],
 )
