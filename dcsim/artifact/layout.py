@@ -171,7 +171,6 @@ def _rows_of_pes(flat: Floats, shape: tuple[int, int], n_pes: int) -> Floats:
     All that hold one row more than the others are placed at once, and then those others: there may be very many.
     """
     n_rows, n_columns = shape
-    n_pes = min(n_pes, max(n_rows, 1))  # the others hold nothing
     n_each, n_more = divmod(n_rows, n_pes)
     live = np.empty(shape, np.float32)
     split = n_more * n_columns * (n_each + 1)

@@ -13,11 +13,12 @@ from dcsim.artifact.layout import Floats, Layout
 from dcsim.artifact.streams import HuffmanParts
 from dcsim.codec import fixed_width, huffman, relative_index
 from dcsim.errors import MalformedError, TruncatedError
-from dcsim.units import BITS_PER_BYTE, FP32_BITS, bits_to_bytes, bytes_to_bits
+from dcsim.units import FP32_BITS, bits_to_bytes, bytes_to_bits
 
 Encoding = Literal["fp32", "fp16", "pruned", "shared", "huffman"]
 ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 FP16_BYTES, FP32_BYTES = 2, 4
+KEPT_PER_BYTE = 8  # symbols of parsed code tables beside each byte of payload
 SLICES_AT_ONCE = 1 << 16  # whole bytes at any width of a count
 
 WHOLE = Layout()
@@ -138,8 +139,15 @@ class StoredTensor:
 
     @property
     def _huffman_parts(self) -> HuffmanParts:
-        """Parsed when needed: kept, the tables of a tensor of a few bytes would take 64 KiB."""
-        return HuffmanParts.parse(self.payload[self._streams_at :], self.n_entries, self.n_codes, 1 << self.gap_bits)
+        """Kept only beside a payload of some size: tables of a few bytes in the file may take 64 KiB in memory."""
+        parts: HuffmanParts | None = self.__dict__.get("_kept_parts")
+        if parts is None:
+            parts = HuffmanParts.parse(
+                self.payload[self._streams_at :], self.n_entries, self.n_codes, 1 << self.gap_bits
+            )
+            if self.n_codes + (1 << self.gap_bits) <= KEPT_PER_BYTE * len(self.payload):
+                self.__dict__["_kept_parts"] = parts
+        return parts
 
     @property
     def codebook(self) -> Floats:
@@ -236,7 +244,7 @@ class StoredTensor:
 
 def _unpack(payload: Bytes, width_bits: int, n_fields: int) -> npt.NDArray[np.unsignedinteger]:
     """Gaps or codes, in the narrowest type that holds them."""
-    return fixed_width.unpack(payload, width_bits, n_fields, np.uint8 if width_bits <= BITS_PER_BYTE else np.uint16)
+    return fixed_width.unpack(payload, width_bits, n_fields, np.uint8 if bits_to_bytes(width_bits) <= 1 else np.uint16)
 
 
 def total_payload_bytes(blocks: Iterable[Block]) -> int:

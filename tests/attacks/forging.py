@@ -9,7 +9,7 @@ import numpy as np
 
 from dcsim.artifact import CompressedModel, StoredTensor
 from dcsim.artifact.dcz import CRC, FOOTER, MAGIC, SECTION_BYTES
-from dcsim.codec import fixed_width, varint
+from dcsim.codec import code_table, fixed_width, varint
 
 
 def sealed(directory: bytes, payloads: bytes = b"") -> bytes:
@@ -41,9 +41,9 @@ def lying_tensors(*records: dict[str, Any]) -> bytes:
     usual: dict[str, Any] = {"name": "w", "shape": (4,), "encoding": "fp32", "payload": b""}
     tensors = []
     for record in records:
-        fields = usual | record
-        payload = np.frombuffer(bytes(fields.pop("payload")), np.uint8)
-        tensors.append(StoredTensor(**fields, payload=payload))
+        said = usual | record
+        payload = np.frombuffer(bytes(said.pop("payload")), np.uint8)
+        tensors.append(StoredTensor(**said, payload=payload))
     return CompressedModel("net", "huffman", tuple(tensors)).content
 
 
@@ -75,6 +75,16 @@ def peak_bytes(action: Callable[[], object]) -> int:
 def fields(values: list[int], width_bits: int) -> bytes:
     """Packed by hand, so that they may be any."""
     return fixed_width.pack(np.array(values, np.uint32), width_bits)
+
+
+def named(name: str) -> StoredTensor:
+    """The owner of a codebook, of which a record keeps only where it is."""
+    return StoredTensor(name, (), "fp32", np.zeros(0, np.uint8))
+
+
+def bits(text: str) -> bytes:
+    """First bit lowest."""
+    return int(text[::-1], 2).to_bytes(-(-len(text) // 8), "little")
 
 
 number = varint.pack
@@ -114,23 +124,33 @@ NUMBERS = tuple(
 
 
 def record(**altered: bytes) -> bytes:
-    """A file whose directory has some fields altered; its payload has one entry in each of four slices of two elements."""
+    """A file with these fields altered. Its payload has one entry in each of four slices of two elements."""
     payload = fields([1] * 4, 1) + np.float16([0.5, 0.25]).tobytes() + fields([1, 2, 1, 2], 2) + fields([0, 1, 0, 1], 1)
     return sealed(b"".join((RECORD | altered).values()), payload)
 
 
-def pruned(values: list[float], gaps: list[int], gap_bits: int = 4, front: bytes = b"", **more: Any) -> bytes:
-    """A file of nine elements, by hand."""
+#: two entries in nine elements, of three values with one that is zero
+SHARED: dict[str, Any] = {
+    "shape": (9,),
+    "encoding": "shared",
+    "n_entries": 2,
+    "gap_bits": 4,
+    "n_codes": 3,
+    "codebook_bytes": 4,
+}
+
+
+def pruned(values: Any, gaps: list[int], gap_bits: int = 4, front: bytes = b"", **more: Any) -> bytes:
+    """Values and gaps by hand, in nine elements."""
     payload = front + np.float32(values).tobytes() + fields(gaps, gap_bits)
     usual = {"shape": (9,), "encoding": "pruned", "n_entries": len(gaps), "gap_bits": gap_bits}
-    return lying(payload=payload, **usual | more)
+    return lying(**{"payload": payload} | usual | more)
 
 
-def shared(codes: list[int], gaps: list[int], codebook: Any = (0.1, 0.2), gap_bits: int = 4, **more: Any) -> bytes:
-    """The same of three values."""
+def shared(codes: list[int], gaps: list[int], codebook: Any = (0.1, 0.2), gap_bits: int = 4) -> bytes:
+    """Codes and gaps by hand, in nine elements."""
     payload = np.float32(codebook).tobytes() + fields(codes, 2) + fields(gaps, gap_bits)
-    usual = {"shape": (9,), "encoding": "shared", "n_entries": len(gaps), "gap_bits": gap_bits}
-    return lying(payload=payload, **usual | {"n_codes": 3, "codebook_bytes": 4} | more)
+    return lying(**SHARED | {"payload": payload, "n_entries": len(gaps), "gap_bits": gap_bits})
 
 
 def huffman(
@@ -141,31 +161,18 @@ def huffman(
     listed: bytes = number(2),
     **more: Any,
 ) -> bytes:
-    """Codes 1, 2, 1, 2 with gaps 0, 1, 0, 1, of which the bytes of the first of two runs are listed."""
+    """Codes 1, 2, 1, 2 with gaps 0, 1, 0, 1 in nine elements; the bytes of the first of the two runs are listed."""
     tables = [
         lengths if isinstance(lengths, bytes) else code_table.pack(np.uint8(lengths))
         for lengths in (code_lengths, gap_lengths)
     ]
     payload = np.float16([0.5, 0.25]).tobytes() + b"".join([*tables, listed, codes, gaps])
-    usual = {"shape": (9,), "encoding": "huffman", "n_entries": 4, "gap_bits": 1, "n_codes": 3, "codebook_bytes": 2}
-    return lying(payload=payload, **usual | more)
+    usual = SHARED | {"encoding": "huffman", "n_entries": 4, "gap_bits": 1, "codebook_bytes": 2}
+    return lying(**usual | {"payload": payload} | more)
 
 
-def scaled(scale: int, codebook: Any = (0.1, 0.2)) -> bytes:
-    """Two tensors with one codebook; the bits of the second one's scale."""
-    owner = {"name": "a", "payload": np.float32(codebook).tobytes(), "n_codes": 3, "encoding": "shared"}
-    payload = np.uint32(scale).tobytes() + fields([1, 2], 2) + fields([0, 7], 4)
-    second = {"payload": payload, "n_entries": 2, "gap_bits": 4, "shape": (9,), "encoding": "shared"}
-    common = {"codebook_bytes": 4}
-    return lying_tensors(owner | common, second | common | {"owner": named("a")})
-
-
-def named(name: str) -> StoredTensor:
-    return StoredTensor(name, (), "fp32", np.zeros(0, np.uint8))
-
-
-def bits(text: str) -> bytes:
-    """First bit lowest."""
-    return int(text[::-1], 2).to_bytes(-(-len(text) // 8), "little")
-
-
+def scaled(scale: float, codebook: Any = (0.1, 0.2)) -> bytes:
+    """Two tensors with one codebook, and the scale of the second one, w."""
+    owner = {"name": "a", "payload": np.float32(codebook).tobytes(), "n_entries": 0}
+    payload = np.float32([scale]).tobytes() + fields([1, 2], 2) + fields([0, 7], 4)
+    return lying_tensors(SHARED | owner, SHARED | {"payload": payload, "owner": named("a")})

@@ -28,11 +28,10 @@ PARSERS = ["dcsim.artifact", "dcsim.codec.code_table", "dcsim.codec.fixed_width"
 KERNELS = ["dcsim.codec.bit_kernels", "dcsim.codec.huffman_kernels", "dcsim.codec.relative_index_kernels"]
 with atheris.instrument_imports(include=PARSERS, exclude=KERNELS):
     from dcsim.artifact import VARIANTS, CompressedModel, pack, repack
-
-from dcsim.errors import ArtifactError
-from tests.attacks.forging import opened, sealed
-from tests.golden.regenerate import TINY, tiny
-from tests.networks import linked, network
+    from dcsim.errors import ArtifactError
+    from tests.attacks.forging import opened, sealed
+    from tests.golden.regenerate import TINY, tiny
+    from tests.networks import linked, network
 
 MAX_FILE_BYTES = 1 << 13
 MAX_DECODED_ELEMENTS = 1 << 20  # what a file of zeros may claim takes this long and no longer

@@ -10,8 +10,8 @@ from dcsim.artifact.dcz import CRC, FOOTER, MAGIC, SECTION_BYTES
 from dcsim.artifact.layout import SCANS
 from dcsim.artifact.tensor import ENCODINGS
 from dcsim.errors import ArtifactError, ChecksumError, MalformedError, NotADczError, TruncatedError
-from tests.attacks.forging import opened, records_of, sealed
 from tests.attacks.files import SMALL, large_file
+from tests.attacks.forging import opened, records_of, sealed
 
 ADDED = (b"\x00", b"\xff", bytes(8), b"\xff" * 8, MAGIC)
 

@@ -1,15 +1,31 @@
-"""Is a payload that breaks a rule refused, though its checksum is right?"""
+"""Is every stream refused that breaks a rule, though its checksum is right?"""
 
 from typing import Any
 
 import numpy as np
 import pytest
 
-from dcsim.artifact import CompressedModel, Floats, Layout, StoredTensor, pack_tensor
+from dcsim.artifact import CompressedModel, Floats, Layout, Live, StoredTensor, pack_tensor
 from dcsim.codec import code_table, varint
 from dcsim.errors import MalformedError, TruncatedError
 from tests.attacks.forging import SHARED, bits, fields, huffman, lying, number, opened, pruned, scaled, shared
 from tests.networks import sparse
+
+ROWS, COLUMNS = Live(1, np.array([0, 1, 1], np.bool_)), Live(1, np.array([1, 0, 1], np.bool_))
+INF, NAN, SIGNALLING_NAN = 0x7F800000, 0x7FC00000, 0x7F800001  # bits of fp32
+
+
+def decoded(content: bytes) -> Floats:
+    return CompressedModel.from_bytes(content).decode()["w"]
+
+
+def test_what_is_forged_below_is_right_before() -> None:
+    few = np.float32([0.1, 0, 0, 0, 0, 0, 0, 0, 0.2])
+    assert decoded(pruned([0.1, 0.2], [0, 7])).tolist() == few.tolist()
+    assert decoded(shared([1, 2], [0, 7])).tolist() == few.tolist()
+    assert decoded(scaled(2)).tolist() == (2 * few).tolist()
+    assert decoded(huffman()).tolist() == [0.5, 0, 0.25, 0.5, 0, 0.25, 0, 0, 0]
+
 
 @pytest.mark.parametrize(
     ("content", "reason"),
@@ -92,7 +108,6 @@ def test_code_tables_that_are_no_complete_prefix_code_are_refused(lengths: tuple
         ("1111" + "0" * 16 + "1" + "0" * 11, "inside a code table"),
         ("1111" + "0" * 28, "longer than any alphabet"),
         ("110" + "101" + "0" + "1", "padding bits after a code table are not zero"),
-        ("110" + "101" + "0" + "0" * 1 + "0" * 8, "do not fill|goes on|does not end|negative|no filler"),
     ],
 )
 def test_code_tables_of_other_length_or_beyond_sixteen_bits_are_refused(table: str, reason: str) -> None:
@@ -102,9 +117,20 @@ def test_code_tables_of_other_length_or_beyond_sixteen_bits_are_refused(table: s
 
 @pytest.mark.parametrize("n_bytes", range(6))
 def test_a_huffman_payload_that_ends_inside_its_tables_is_refused(n_bytes: int) -> None:
-    payload = opened(huffman())[1][:n_bytes]
     with pytest.raises(TruncatedError, match="inside a code table"):
-        CompressedModel.from_bytes(huffman(b"", b"", b"", b"", b"", payload=payload))
+        CompressedModel.from_bytes(huffman(payload=opened(huffman())[1][:n_bytes]))
+
+
+def test_bytes_for_streams_that_have_no_bits_are_refused() -> None:
+    for content in (huffman((0, 1, 0), (1, 0), b"", b"", b"\x00"), huffman(n_entries=0)):
+        with pytest.raises(MalformedError, match="runs of 0 bytes do not fill"):
+            CompressedModel.from_bytes(content)
+    assert decoded(huffman((0, 1, 0), (1, 0), b"", b"", b"")).tolist() == [0.5] * 4 + [0] * 5
+
+
+def test_more_runs_than_the_payload_can_list_are_refused() -> None:
+    with pytest.raises(TruncatedError, match="make more runs than"):
+        CompressedModel.from_bytes(huffman(shape=(1 << 20,), n_entries=1 << 20))
 
 
 @pytest.mark.parametrize("listed", [0, 4])
@@ -157,7 +183,7 @@ def test_any_run_of_a_long_tensor_that_ends_elsewhere_is_refused() -> None:
     for run in range(17):
         for moved in (-1, 1, run_bytes[run + 1], -run_bytes[run]):
             lengths = [*run_bytes[:run], run_bytes[run] + moved, run_bytes[run + 1] - moved, *run_bytes[run + 2 :]]
-            with pytest.raises(MalformedError, match="Huffman run . does not end where its length says"):
+            with pytest.raises(MalformedError, match=r"Huffman run . does not end where its length says"):
                 decoded(relisted(lengths))
         for huge in (len(tensor.payload), 1 << 31, 1 << 54):
             with pytest.raises(MalformedError, match="do not fill"):
@@ -175,13 +201,11 @@ def test_padding_that_is_not_zero_is_refused(bit: int) -> None:
     added = 1 << bit
     rows = Layout("per-row", 1, ROWS)
     in_rows = {"shape": (3, 3), "encoding": "pruned", "layout": rows, "count_bits": 2}
-    at_end = fields([1, 2], 2) + bytes([7 | added])
+    codebook = np.float32([0.1, 0.2]).tobytes()
     forged = {
-        "codes": lying(payload=bytes([0, 0, 0, 63, 0, 0, 0, 63, 9 | added, 0x70]), **SHARED),
-        "gaps": lying(payload=np.float32([0.1, 0.2]).tobytes() + at_end, **SHARED | {"gap_bits": 2}),
-        "gaps of values": lying(
-            shape=(9,), encoding="pruned", n_entries=1, gap_bits=4, payload=b"\0\0\0\x3f" + bytes([added])
-        ),
+        "codes": lying(**SHARED | {"payload": codebook + bytes([9 | added, 0x70])}),
+        "gaps": lying(**SHARED | {"payload": codebook + bytes([9, 7 | added]), "gap_bits": 2}),
+        "gaps of values": pruned([0.1], [0], payload=codebook[:4] + bytes([added])),
         "live rows": lying(payload=bytes([6 | added, 0]), **in_rows),
         "slice counts": lying(payload=bytes([6, added]), **in_rows),
         "codes in runs": huffman(codes=bytes([10 | added])),
@@ -189,23 +213,22 @@ def test_padding_that_is_not_zero_is_refused(bit: int) -> None:
         "gap table": huffman(gap_lengths=bytes([code_table.pack(np.uint8([1, 1]))[0] | added])),
     }
     for kind, content in forged.items():
-        with pytest.raises(MalformedError, match="padding|does not end where") as refused:
+        with pytest.raises(MalformedError, match="does not end where" if "runs" in kind else "padding"):
             decoded(content)
-        assert refused.value, kind
 
 
 @pytest.mark.parametrize("value", [INF, INF | 1 << 31, NAN, SIGNALLING_NAN])
 def test_values_that_are_not_finite_are_refused(value: int) -> None:
-    single, half = np.uint32([value, 0]), np.uint16([(value >> 13 & 0xFC00) | (value & 1) | (value >> 13 & 0x3FF), 0])
+    single, half = np.uint32([value, 0]), np.uint16([value >> 16 & 0x8000 | value >> 13 & 0x7FFF | value & 1, 0])
     as_float = single.view(np.float32)
     for content in (
         lying(shape=(2,), payload=single.tobytes()),
         lying(shape=(2,), encoding="fp16", payload=half.tobytes()),
-        lying(payload=single.tobytes() + fields([0, 1], 4), shape=(9,), encoding="pruned", n_entries=2, gap_bits=4),
+        pruned(as_float, [0, 1]),
         shared([1, 2], [0, 7], codebook=as_float),
-        lying(payload=half.tobytes() + b"\x09\x70", **SHARED | {"codebook_bytes": 2}),
-        scaled(value),
-        scaled(value, codebook=(0.1, 0)),  # infinity times zero
+        lying(**SHARED | {"payload": half.tobytes() + b"\x09\x70", "codebook_bytes": 2}),
+        scaled(as_float[0]),
+        scaled(as_float[0], codebook=(0.1, 0)),  # infinity times zero
     ):
         model = CompressedModel.from_bytes(content)
         with pytest.raises(MalformedError, match=r"holds? values that are not finite"):
@@ -214,14 +237,11 @@ def test_values_that_are_not_finite_are_refused(value: int) -> None:
 
 @pytest.mark.parametrize(("scale", "reason"), [(3e38, "not finite"), (0, "no filler"), (1e-45, "no filler")])
 def test_scales_that_lose_the_values_are_refused(scale: float, reason: str) -> None:
-    bits_of_scale = int(np.float32(scale).view(np.uint32))
     codebook = (2, 0.1) if scale > 1 else (0.1, 0.2)
     with pytest.raises(MalformedError, match=reason):
-        decoded(scaled(bits_of_scale, codebook))
+        decoded(scaled(scale, codebook))
 
 
 def test_a_codebook_may_hold_any_finite_values_twice_too() -> None:
     assert decoded(shared([1, 2], [0, 7], codebook=(0.5, 0.5))).tolist() == [0.5, 0, 0, 0, 0, 0, 0, 0, 0.5]
     assert decoded(shared([1, 1], [0, 7], codebook=(0.5, 0))).tolist() == [0.5, 0, 0, 0, 0, 0, 0, 0, 0.5]
-
-
