@@ -115,7 +115,7 @@ def linked() -> CompressedModel:
 def every_other(shape: tuple[int, ...]) -> tuple[Live, Live]:
     """Bitmaps of live rows and columns for a tensor of `shape`."""
     n_rows, n_columns = matrix_shape(shape)
-    return Live(1, np.arange(n_rows) % 2 > 0), Live(1, np.arange(n_columns) % 2 > 0)
+    return Live.of(np.arange(n_rows) % 2 > 0), Live.of(np.arange(n_columns) % 2 > 0)
 
 
 def lenet5_like() -> dict[str, Floats]:

@@ -16,7 +16,7 @@ from typing import BinaryIO, Literal, get_args
 import numpy as np
 
 from dcsim.artifact.directory import DirectoryReader, pack_record, pack_text
-from dcsim.artifact.layout import Floats, LiveMapped
+from dcsim.artifact.layout import Floats
 from dcsim.artifact.tensor import FP32_BYTES, Encoding, StoredTensor
 from dcsim.codec import varint
 from dcsim.errors import ArtifactError, ChecksumError, MalformedError, NotADczError, TruncatedError
@@ -120,7 +120,9 @@ class DczWriter:
         stream.write(MAGIC)
 
     def add(self, tensor: StoredTensor) -> None:
-        """Write the payload of a tensor and keep its record."""
+        """Write the payload of a tensor and keep its record. Raises ArtifactError for one too many."""
+        if len(self._records) == MAX_TENSORS:
+            raise ArtifactError(f"{tensor.name}: a file holds at most {MAX_TENSORS} tensors")
         self._records.append(pack_record(tensor, self._names))
         self._names.append(tensor.name)
         self._stream.write(tensor.payload.data)
@@ -212,7 +214,7 @@ def _sections(tensors: Sequence[StoredTensor]) -> Iterator[list[StoredTensor]]:
 def _check(tensor: StoredTensor) -> None:
     """Refuse a tensor whose payload is not as its record implies. Raises ArtifactError."""
     for live in (tensor.layout.live_rows, tensor.layout.live_columns):
-        if isinstance(live, LiveMapped) and not live.is_needed():
+        if live and not live.is_canonical():
             raise MalformedError(f"{tensor.name}: its live units need no bitmap, or its padding is not zero")
     n_rows, n_columns = tensor.layout.live_shape(tensor.shape)
     if tensor.n_entries > n_rows * n_columns:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from dcsim.artifact.layout import SCANS, Layout, Live, LiveFirst, LiveMapped, matrix_shape
+from dcsim.artifact.layout import SCANS, Layout, Live, matrix_shape
 from dcsim.artifact.tensor import ENCODINGS, FP16_BYTES, FP32_BYTES, StoredTensor
 from dcsim.codec import varint
 from dcsim.codec.relative_index import MAX_GAP_BITS
@@ -51,7 +51,7 @@ def pack_record(tensor: StoredTensor, earlier: Sequence[str]) -> bytes:
     for live in (layout.live_rows, layout.live_columns):
         if live:
             record += varint.pack(live.unit)
-            record += varint.pack(live.n_live // live.unit) if live.is_count else b""
+            record += varint.pack(live.n_first) if live.is_count else b""
     if layout.scan == "per-pe":
         record += varint.pack(layout.n_pes)
     if layout.is_sliced:
@@ -137,10 +137,13 @@ class DirectoryReader:
         shared = self.count()
         if shared > len(self._stem):
             raise MalformedError("a name shares more than the name before it has")
-        self._stem = self._stem[:shared] + self.take(self.count())
+        before, self._stem = self._stem, self._stem[:shared] + self.take(self.count())
         if len(self._stem) + len(ending) > MAX_NAME_BYTES:
             raise MalformedError(f"a name of more than {MAX_NAME_BYTES} bytes")
-        return _decoded(self._stem) + ending
+        name = _decoded(self._stem) + ending
+        if _split(name) != (ENDINGS.index(ending), self._stem) or _n_shared(self._stem, before) != shared:
+            raise MalformedError(f"the name {name} is not written as short as it can be")
+        return name
 
     def _at_most(self, largest: int, what: str) -> int:
         value = self.byte()
@@ -172,7 +175,7 @@ class DirectoryReader:
         n_live = self.count() if kind == FIRST else 0  # a bitmap comes with the payload
         if n_live > n_units:
             raise MalformedError(f"{n_live} of {n_units} units cannot be live")
-        return LiveFirst(unit, n_units, n_live)
+        return Live(unit, n_units, n_live)
 
     def _codebook(self, tensor: StoredTensor, earlier: Sequence[StoredTensor]) -> StoredTensor:
         places_back, codebook_bytes = self.count(), self.byte()
@@ -208,9 +211,7 @@ def _with_bitmaps(tensor: StoredTensor, has_bitmap: tuple[bool, bool]) -> Stored
     at, sides = 0, []
     for live, mapped in zip((tensor.layout.live_rows, tensor.layout.live_columns), has_bitmap, strict=True):
         if live and mapped:
-            live = LiveMapped(
-                live.unit, live.n_units, _cut(tensor.name, tensor.payload[at:], bits_to_bytes(live.n_units))
-            )
+            live = replace(live, bitmap=_cut(tensor.name, tensor.payload[at:], bits_to_bytes(live.n_units)))
             at += bits_to_bytes(live.n_units)
         sides.append(live)
     return replace(tensor, layout=replace(tensor.layout, live_rows=sides[0], live_columns=sides[1]))

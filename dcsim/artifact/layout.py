@@ -29,29 +29,50 @@ Places = slice | npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Live:
-    """The live units of one side of a matrix.
+    """The live units of one side of a matrix: the first ones, or those of a bitmap.
+
+    A few bytes of a file may declare 2**32 units, so flags are made when asked for.
 
     Attributes:
         unit: rows or columns that live and die together, such as the taps of a filter for one input channel.
-        mask: one flag per unit.
+        n_units: all of them, dead ones included.
+        n_first: how many live, where those are the first ones.
+        bitmap: a flag per unit, lowest bit first, where a count would not do.
     """
 
     unit: int
-    mask: Mask
+    n_units: int
+    n_first: int = 0
+    bitmap: npt.NDArray[np.uint8] | None = None
 
-    @cached_property
-    def n_units(self) -> int:
-        return len(self.mask)
+    @classmethod
+    def of(cls, mask: Mask, unit: int = 1) -> "Live":
+        """From one flag per unit."""
+        if (mask[1:] > mask[:-1]).any():
+            return cls(unit, len(mask), bitmap=np.packbits(mask, bitorder="little"))
+        return cls(unit, len(mask), int(np.count_nonzero(mask)))
 
-    @cached_property
+    @property
     def is_count(self) -> bool:
         """Whether the live units are the first ones, so that their number says it all."""
-        return not (self.mask[1:] > self.mask[:-1]).any()
+        return self.bitmap is None
+
+    def is_canonical(self) -> bool:
+        """Whether `of` gives the same: no bitmap where a count would do, and no padding that is not zero."""
+        again = Live.of(self.mask, self.unit).bitmap if self.bitmap is not None else None
+        return self.bitmap is None or (again is not None and np.array_equal(again, self.bitmap))
+
+    @cached_property
+    def mask(self) -> Mask:
+        """One flag per unit."""
+        if self.bitmap is None:
+            return np.arange(self.n_units) < self.n_first
+        return np.unpackbits(self.bitmap, count=self.n_units, bitorder="little").view(np.bool_)
 
     @cached_property
     def n_live(self) -> int:
         """Live rows or columns."""
-        return int(np.count_nonzero(self.mask)) * self.unit
+        return self.unit * (self.n_first if self.bitmap is None else int(np.count_nonzero(self.mask)))
 
     def elements(self) -> Mask:
         """One flag per row or column."""
@@ -59,36 +80,7 @@ class Live:
 
     def places(self) -> Places:
         """Where the live rows or columns are."""
-        return slice(self.n_live) if self.is_count else np.flatnonzero(self.elements())
-
-
-class LiveFirst(Live):
-    """The first `n_first` of `n_units` units. A few bytes may declare 2**32: flags are made when asked for."""
-
-    def __init__(self, unit: int, n_units: int, n_first: int) -> None:
-        self.__dict__.update(unit=unit, n_units=n_units, is_count=True, n_live=n_first * unit)
-
-    @cached_property
-    def mask(self) -> Mask:
-        return np.arange(self.n_units) < self.n_live // self.unit
-
-
-class LiveMapped(Live):
-    """Units by a bitmap of a file. It is looked at when asked for, not before its checksum."""
-
-    def __init__(self, unit: int, n_units: int, bitmap: npt.NDArray[np.uint8]) -> None:
-        self.__dict__.update(unit=unit, n_units=n_units, is_count=False, bitmap=bitmap)
-
-    @cached_property
-    def mask(self) -> Mask:
-        return np.unpackbits(self.__dict__["bitmap"], count=self.n_units, bitorder="little").view(np.bool_)
-
-    def is_needed(self) -> bool:
-        """Whether a count would not do, and what fills up the last byte is zero."""
-        return (
-            not Live(self.unit, self.mask).is_count
-            and np.packbits(self.mask, bitorder="little").tobytes() == self.__dict__["bitmap"].tobytes()
-        )
+        return slice(self.n_live) if self.bitmap is None else np.flatnonzero(self.elements())
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,6 +183,6 @@ def find_dead(values: Floats) -> tuple[Live | None, Live | None]:
     """The live rows and columns of a tensor, None on a side where all are. Taps of one input channel die together."""
     matrix = values.reshape(matrix_shape(values.shape)) != 0
     unit = math.prod(values.shape[2:])
-    rows = Live(1, matrix.any(axis=1))
-    columns = Live(unit, matrix.any(axis=0).reshape(-1, unit).any(axis=1) if matrix.size else np.zeros(0, np.bool_))
+    rows = Live.of(matrix.any(axis=1))
+    columns = Live.of(matrix.any(axis=0).reshape(-1, unit).any(axis=1) if matrix.size else np.zeros(0, np.bool_), unit)
     return (None if rows.mask.all() else rows), (None if columns.mask.all() else columns)

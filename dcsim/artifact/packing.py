@@ -209,9 +209,7 @@ def _smallest_gap_bits(encoding: Encoding, nonzeros: Nonzeros, shared: Shared | 
 def _front(layout: Layout, nonzeros: Nonzeros, gap_bits: int) -> tuple[bytes, int]:
     """Bitmaps of live units and entry counts of slices, and the width of a count."""
     pieces = [
-        np.packbits(live.mask, bitorder="little").tobytes()
-        for live in (layout.live_rows, layout.live_columns)
-        if live and not live.is_count
+        live.bitmap.tobytes() for live in (layout.live_rows, layout.live_columns) if live and live.bitmap is not None
     ]
     if not layout.is_sliced:
         return b"".join(pieces), 0

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from dcsim.artifact.layout import Floats, Layout
 from dcsim.artifact.streams import HuffmanParts
 from dcsim.codec import fixed_width, huffman, relative_index
-from dcsim.errors import MalformedError, TruncatedError
+from dcsim.errors import ArtifactError, MalformedError, TruncatedError
 from dcsim.units import FP32_BITS, bits_to_bytes, bytes_to_bits
 
 Encoding = Literal["fp32", "fp16", "pruned", "shared", "huffman"]
@@ -201,10 +201,13 @@ class StoredTensor:
         return int(np.count_nonzero(self.values()))
 
     def decode(self) -> Floats:
-        """The tensor's values, bit for bit as they were stored. Raises ArtifactError."""
-        if not self.is_sparse:
-            return self._plain_values().reshape(self.shape)
-        return self.layout.restore(self._placed(), self.shape)
+        """The values, bit for bit as they were stored. Raises ArtifactError, also where memory is too small."""
+        try:
+            if not self.is_sparse:
+                return self._plain_values().reshape(self.shape)
+            return self.layout.restore(self._placed(), self.shape)
+        except MemoryError as error:
+            raise ArtifactError(f"{self.name}: its {self.n_elements} elements do not fit into memory") from error
 
     def _placed(self) -> Floats:
         """The live elements in the order of the scan."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dcsim.artifact import CompressedModel, Encoding, Floats, Layout, Live, Variant, pack, pack_tensor
-from dcsim.artifact.layout import SCANS, LiveFirst, Scan
+from dcsim.artifact.layout import SCANS, Scan
 from dcsim.artifact.packing import pack_sparse, share_exactly
 from dcsim.artifact.tensor import ENCODINGS, FP32_BYTES, StoredTensor
 from dcsim.codec import code_table, relative_index
@@ -128,14 +128,14 @@ LEGAL = {
     "one value after one of 2**16 gaps": lying(
         **LONE | {"n_entries": MOST - 1, "gap_bits": 16, "payload": LONE["payload"][:5] + ONE_OF_ALL_GAPS}
     ),
-    "no live row": lying(**EMPTY | {"shape": (MOST, 1), "layout": Layout(live_rows=LiveFirst(1, MOST, 0))}),
-    "all rows live": lying(**EMPTY | {"shape": (MOST, 1), "layout": Layout(live_rows=LiveFirst(1, MOST, MOST))}),
+    "no live row": lying(**EMPTY | {"shape": (MOST, 1), "layout": Layout(live_rows=Live(1, MOST, 0))}),
+    "all rows live": lying(**EMPTY | {"shape": (MOST, 1), "layout": Layout(live_rows=Live(1, MOST, MOST))}),
     "three rows live": lying(
-        **EMPTY | {"shape": (MOST // 4, 4), "layout": Layout("rows", 1, LiveFirst(1, MOST // 4, 3), LiveFirst(2, 2, 1))}
+        **EMPTY | {"shape": (MOST // 4, 4), "layout": Layout("rows", 1, Live(1, MOST // 4, 3), Live(2, 2, 1))}
     ),
-    "no live column": lying(**EMPTY | {"shape": (1, MOST), "layout": Layout(live_columns=LiveFirst(1 << 31, 2, 0))}),
+    "no live column": lying(**EMPTY | {"shape": (1, MOST), "layout": Layout(live_columns=Live(1 << 31, 2, 0))}),
     "no slice": lying(**EMPTY | {"shape": (MOST, 0), "layout": Layout("per-pe", MOST), "count_bits": 1}),
-    "a unit for no element": lying(**EMPTY | {"shape": (0, 4), "layout": Layout(live_rows=LiveFirst(1 << 55, 0, 0))}),
+    "a unit for no element": lying(**EMPTY | {"shape": (0, 4), "layout": Layout(live_rows=Live(1 << 55, 0, 0))}),
 }
 
 
@@ -150,7 +150,7 @@ def small(n_elements: int, name: str) -> bytes:
     """The same claims of far fewer elements."""
     return {
         "all rows live": lying(
-            **EMPTY | {"shape": (n_elements, 1), "layout": Layout(live_rows=LiveFirst(1, n_elements, n_elements))}
+            **EMPTY | {"shape": (n_elements, 1), "layout": Layout(live_rows=Live(1, n_elements, n_elements))}
         ),
         "one value": lying(**LONE | {"shape": (n_elements,), "n_entries": n_elements}),
         "zeros": lying(**EMPTY | {"shape": (n_elements,)}),
@@ -171,7 +171,7 @@ def test_a_claim_without_elements_is_decoded_at_once(name: str) -> None:
 
 
 def test_a_side_of_many_units_beside_one_of_none_is_decoded_at_once() -> None:
-    layout = Layout("rows", 1, None, LiveFirst(1, MOST, MOST))
+    layout = Layout("rows", 1, None, Live(1, MOST, MOST))
     content = lying(**EMPTY | {"shape": (0, MOST), "layout": layout})
     assert decoded(content).shape == (0, MOST)
     assert decoding_bytes(content) < MAX_READ_BYTES
@@ -229,7 +229,7 @@ def stored(values: Floats, encoding: Encoding, layout: Layout, gap_bits: int) ->
 def test_decoding_takes_no_more_than_twice_what_is_declared(encoding: Encoding, scan: Scan, with_dead: bool) -> None:
     for density, gap_bits in ((0.5, 2), (0.5, 9), (1, 0), (1, 9)):
         values = full((800, 1200), density, with_dead=with_dead)
-        live = [Live(1, values.any(axis=axis)) if with_dead else None for axis in (1, 0)]
+        live = [Live.of(values.any(axis=axis)) if with_dead else None for axis in (1, 0)]
         content = CompressedModel(
             "net", "huffman", (stored(values, encoding, Layout(scan, 7 if scan == "per-pe" else 1, *live), gap_bits),)
         ).content

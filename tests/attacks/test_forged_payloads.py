@@ -11,7 +11,7 @@ from dcsim.errors import MalformedError, TruncatedError
 from tests.attacks.forging import SHARED, bits, fields, huffman, lying, number, opened, pruned, scaled, shared
 from tests.networks import sparse
 
-ROWS, COLUMNS = Live(1, np.array([0, 1, 1], np.bool_)), Live(1, np.array([1, 0, 1], np.bool_))
+ROWS, COLUMNS = Live.of(np.array([0, 1, 1], np.bool_)), Live.of(np.array([1, 0, 1], np.bool_))
 INF, NAN, SIGNALLING_NAN = 0x7F800000, 0x7FC00000, 0x7F800001  # bits of fp32
 
 

@@ -12,8 +12,8 @@ from tests.attacks.files import SMALL
 from tests.attacks.forging import lying, lying_tensors, named, number, opened, record, sealed
 from tests.networks import linked
 
-LAST_TWO = Layout(live_rows=Live(1, np.array([0, 1, 1], np.bool_)))
-LAST_OF_20 = Layout(live_rows=Live(1, np.arange(20) > 3))
+LAST_TWO = Layout(live_rows=Live.of(np.array([0, 1, 1], np.bool_)))
+LAST_OF_20 = Layout(live_rows=Live.of(np.arange(20) > 3))
 
 
 def test_the_file_forged_below_is_right_before() -> None:
@@ -117,11 +117,15 @@ def test_two_tensors_of_one_name_are_refused(first: str) -> None:
         )
 
 
-def test_a_name_with_an_ending_is_the_same_as_one_written_out() -> None:
-    by_number, in_letters = b"\x10" + number(0) + number(1) + b"w", b"\x00" + number(1) + number(7) + b".weight"
-    directory = b"\x00\x00" + number(2) + by_number + b"\x01\x00" + in_letters + b"\x01\x00"
-    with pytest.raises(MalformedError, match="two tensors have the same name"):
-        CompressedModel.from_bytes(sealed(directory))
+@pytest.mark.parametrize(
+    "second", [b"\x00" + number(1) + number(7) + b".weight", b"\x20" + number(0) + number(2) + b"w2"]
+)
+def test_a_name_is_refused_where_it_could_be_shorter(second: bytes) -> None:
+    """With an ending in letters, or with a beginning written again, one name would have many records."""
+    first = b"\x10" + number(0) + number(1) + b"w" + b"\x01\x00"
+    assert not CompressedModel.from_bytes(sealed(b"\x00\x00" + number(1) + first)).decode()["w.weight"].size
+    with pytest.raises(MalformedError, match="not written as short as it can be"):
+        CompressedModel.from_bytes(sealed(b"\x00\x00" + number(2) + first + second + b"\x01\x00"))
 
 
 @pytest.mark.parametrize("owner", ["plain", "pruned", "linked"])

@@ -43,7 +43,7 @@ def tiny_layouts() -> CompressedModel:
     filters[::3] = filters[:, 1] = 0
     codes = (np.arange(12 * 10) * 31 % 113).reshape(12, 10)
     codes = np.where(codes < 7, codes, 0)
-    rows, columns = Live(1, np.arange(6) % 3 > 0), Live(4, np.arange(3) != 1)
+    rows, columns = Live.of(np.arange(6) % 3 > 0), Live.of(np.arange(3) != 1, 4)
     owner = pack_tensor("fc1.weight", values, "huffman", gap_bits=3, layout=Layout("per-pe", 4))
     return CompressedModel(
         "layouts",
@@ -55,7 +55,7 @@ def tiny_layouts() -> CompressedModel:
             pack_tensor("conv.bias", np.arange(6, dtype=np.float32) / 3, "huffman"),
             shares_codebook("fc2.weight", codes, owner, 0.75, "huffman", Layout("per-row"), 5),
             shares_codebook(
-                "fc3.weight", codes.T, owner, -0.1, "shared", Layout("rows", 1, None, Live(1, np.arange(12) < 9)), 0
+                "fc3.weight", codes.T, owner, -0.1, "shared", Layout("rows", 1, None, Live.of(np.arange(12) < 9)), 0
             ),
         ),
     )

@@ -53,7 +53,7 @@ def layouts(draw: st.DrawFn, values: Floats) -> Layout:
     """Any scan, and on either side no live units, exactly those that live, or some that do not."""
     sides: list[Live | None] = []
     for size, found in zip(matrix_shape(values.shape), find_dead(values), strict=True):
-        dead_too = Live(1, found.elements() | (np.arange(size) < size // 2)) if found else None
+        dead_too = Live.of(found.elements() | (np.arange(size) < size // 2)) if found else None
         sides.append(draw(st.sampled_from([None, found, dead_too])))
     return Layout(draw(st.sampled_from(SCANS)), draw(st.integers(1, 9)), *sides)
 

@@ -418,8 +418,8 @@ def test_dead_rows_and_input_channels_of_a_convolution_are_left_out(rows: slice,
 
 def test_a_live_count_costs_no_payload_and_a_bitmap_a_bit_a_unit() -> None:
     values = with_dead_ends(40, 30)
-    count, bitmap = (Live(1, np.arange(40) < 27), Live(1, np.arange(40) != 39))
-    for live, n_bits in ((count, []), (Live(1, np.arange(40) % 39 > 0), [40]), (bitmap, [])):
+    count, bitmap = (Live.of(np.arange(40) < 27), Live.of(np.arange(40) != 39))
+    for live, n_bits in ((count, []), (Live.of(np.arange(40) % 39 > 0), [40]), (bitmap, [])):
         values[~live.mask] = 0
         tensor = only(pack("net", "pruned", {"w": values}, None, {"w": Layout(live_rows=live)}))
         assert [block.n_bits for block in tensor.blocks if block.stream == "live"] == n_bits

@@ -127,7 +127,9 @@ def test_dead_units_that_are_left_out_are_told() -> None:
 
 
 def test_the_table_has_a_row_for_every_tensor_and_the_parts_of_the_file(capsys: pytest.CaptureFixture[str]) -> None:
-    content = inspection(pack("net", "huffman", {"fc.weight": sparse(60, 80), "fc.bias": np.ones(60, np.float32)}))
+    content = inspection(
+        pack("net", "huffman", {"fc.weight": sparse(60, 80), "fc.bias": np.arange(60, dtype=np.float32)})
+    )
     lines = [line.split() for line in printed(content, capsys).splitlines()]
     rows = {line[0]: line for line in lines if line}
     weight, stream = content["tensors"][0], content["tensors"][0]["streams"]["codes"]

@@ -15,7 +15,7 @@ def numbered(*shape: int) -> Floats:
 
 
 def live(*flags: int, unit: int = 1) -> Live:
-    return Live(unit, np.array(flags, np.bool_))
+    return Live.of(np.array(flags, np.bool_), unit)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_the_taps_of_an_input_channel_live_and_die_together() -> None:
 @pytest.mark.parametrize("shape", [(), (0,), (9,), (7, 4), (0, 5), (4, 0, 2), (6, 3, 2, 2), (2, 1, 2, 1, 2, 1, 2, 3)])
 def test_restoring_undoes_flattening(scan: Scan, n_pes: int, shape: tuple[int, ...]) -> None:
     n_rows, n_columns = matrix_shape(shape)
-    every_other = [None, Live(1, np.arange(n_rows) % 2 == 0)], [None, Live(1, np.arange(n_columns) % 3 > 0)]
+    every_other = [None, Live.of(np.arange(n_rows) % 2 == 0)], [None, Live.of(np.arange(n_columns) % 3 > 0)]
     for rows, columns in product(*every_other):
         layout = Layout(scan, n_pes, rows, columns)
         matrix = numbered(*shape).reshape(n_rows, n_columns).copy()
