@@ -65,5 +65,5 @@ def huffman_payload(codes: HuffmanStream, gaps: HuffmanStream) -> list[bytes | B
     """The pieces that `HuffmanParts.parse` cuts up again."""
     tables = code_table.pack(codes.lengths) + code_table.pack(gaps.lengths)
     measured = [stream.run_bytes for stream in (codes, gaps) if np.count_nonzero(stream.lengths) > 1]
-    lengths = np.concatenate(measured).tolist() if measured else []
+    lengths = np.concatenate(measured) if measured else np.zeros(0, np.int64)
     return [tables, varint.pack_differences(lengths[:-1]), codes.payload, gaps.payload]

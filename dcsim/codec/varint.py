@@ -1,6 +1,7 @@
 """Integers of any size in few bytes: LEB128, seven bits a byte, lowest first, the top bit set on all but the last."""
 
-from collections.abc import Iterable
+import numpy as np
+import numpy.typing as npt
 
 from dcsim.errors import MalformedError, TruncatedError
 
@@ -36,14 +37,15 @@ def unpack(payload: bytes, at: int) -> tuple[int, int]:
     raise MalformedError("a number is longer than eight bytes")
 
 
-def pack_differences(values: Iterable[int]) -> bytes:
+def pack_differences(values: npt.ArrayLike) -> bytes:
     """Each value as its difference from the one before, the first from 0; 0, -1, 1, -2 ... become 0, 1, 2, 3 ..."""
-    encoded, previous = bytearray(), 0
-    for value in values:
-        step = value - previous
-        encoded += pack(2 * step if step >= 0 else -2 * step - 1)
-        previous = value
-    return bytes(encoded)
+    steps = np.diff(np.asarray(values, np.int64), prepend=0)
+    folded = np.where(steps < 0, -2 * steps - 1, 2 * steps)[:, np.newaxis]
+    places = 7 * np.arange(MAX_BYTES)
+    goes_on = folded >> places + 7 > 0
+    encoded = folded >> places & 0x7F | goes_on * 0x80
+    is_used = np.column_stack([np.ones(len(folded), np.bool_), goes_on[:, :-1]])
+    return encoded[is_used].astype(np.uint8).tobytes()
 
 
 def unpack_differences(payload: bytes, at: int, n_values: int) -> tuple[list[int], int]:

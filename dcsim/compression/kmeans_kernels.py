@@ -313,8 +313,8 @@ def merge(single, means, counts, values, weights, mass, sums):  # type: ignore[n
 
 
 @njit(cache=True)
-def nearest_codes(values, midpoints, lowest, cells_per_unit, starts, codes):  # type: ignore[no-untyped-def]  # numba infers
-    """Fill `codes` with the number of midpoints below each value.
+def nearest_codes(values, midpoints, lowest, cells_per_unit, starts, zero_apart, codes):  # type: ignore[no-untyped-def]  # numba infers
+    """Fill `codes` with the number of midpoints below each value; `zero_apart`: with one more, and 0 for zeros.
 
     Cells of equal width know how many midpoints lie in the cells before: `starts`, all zero at first, one more than
     there are cells. Only the few midpoints in the value's own cell are compared. That is exact whatever the rounding,
@@ -340,4 +340,4 @@ def nearest_codes(values, midpoints, lowest, cells_per_unit, starts, codes):  # 
                 low = middle + 1
             else:
                 high = middle
-        codes[i] = low
+        codes[i] = (low + 1) * (value != 0) if zero_apart else low

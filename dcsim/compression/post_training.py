@@ -22,7 +22,7 @@ from dcsim.checkpoint import TensorEntry, open_checkpoint
 from dcsim.codec.relative_index import SMALLEST_MAGNITUDE, Nonzeros
 from dcsim.compression.cut import Cut, count_nonzero, cut_at_density
 from dcsim.compression.plan import AsIs, PostTraining
-from dcsim.compression.share import kmeans, nearest
+from dcsim.compression.share import codes_of, kmeans
 from dcsim.errors import ArtifactError, NetworkError, OutputError
 from dcsim.files import require_writable, written
 
@@ -156,7 +156,7 @@ def _shared(name: str, values: Floats, plan: PostTraining) -> StoredTensor:
     n_nonzero = count_nonzero(flat) if cut.keeps_all else 0
     codebook = _codebook(flat, cut, plan)
     if plan.gap_bits in ("auto", 0) and n_nonzero > DENSE * len(flat):
-        return pack_codes(name, values.shape, Shared(codebook, _codes_of_all(flat, codebook, n_nonzero)))
+        return pack_codes(name, values.shape, Shared(codebook, codes_of(flat, codebook)))
     skips, codes = _coded(flat, cut, codebook)
     nonzeros = Nonzeros(codebook[:0], skips, np.array([len(skips)]))  # the codes stand for the values
     shared = Shared(codebook, codes)
@@ -211,26 +211,9 @@ def _kept(runs: Floats, cut: Cut) -> Floats:
     return cut.apply(np.ascontiguousarray(runs).reshape(-1))[0].values
 
 
-def _codes_of_all(flat: Floats, codebook: Floats, n_nonzero: int) -> npt.NDArray[np.unsignedinteger]:
-    """The code of every element, 0 for zeros, part by part."""
-    kind = np.uint8 if len(codebook) <= 1 << 8 else np.uint16
-    codes: npt.NDArray[np.unsignedinteger] = np.empty(len(flat), kind)
-    centroids = codebook[1:].astype(np.float64)
-    for first in range(0, len(flat), PART_ELEMENTS):
-        part = flat[first : first + PART_ELEMENTS]
-        of_part = nearest(part, centroids, kind)
-        of_part += kind(1)
-        if n_nonzero < len(flat):
-            of_part *= part != 0
-        codes[first : first + PART_ELEMENTS] = of_part
-    return codes
-
-
 def _coded(flat: Floats, cut: Cut, codebook: Floats) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.unsignedinteger]]:
     """Zeros before each kept weight, and its code, part by part."""
-    kind = np.uint8 if len(codebook) <= 1 << 8 else np.uint16
-    centroids = codebook[1:].astype(np.float64)
-    skips, codes = [np.zeros(0, np.uint8)], [np.zeros(0, kind)]
+    skips, codes = [np.zeros(0, np.uint8)], [codes_of(flat[:0], codebook)]
     n_zeros = n_ties = 0
     for first in range(0, len(flat), PART_ELEMENTS):
         part = flat[first : first + PART_ELEMENTS]
@@ -243,5 +226,5 @@ def _coded(flat: Floats, cut: Cut, codebook: Floats) -> tuple[npt.NDArray[np.uin
         these[0] += n_zeros  # the smallest type that holds them: a byte, mostly
         n_zeros = n_after
         skips.append(these)
-        codes.append(nearest(found.values, centroids, kind) + kind(1))
+        codes.append(codes_of(found.values, codebook))
     return np.concatenate(skips), np.concatenate(codes)

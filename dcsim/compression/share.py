@@ -92,31 +92,51 @@ def kmeans(
     return _lloyd(points, _start(points, n_centroids, initialization, seed), is_bare)
 
 
-def nearest(values: Values, centroids: Floats, dtype: type[np.integer] = np.int64) -> npt.NDArray[np.integer]:
+def nearest(values: Values, centroids: Floats) -> npt.NDArray[np.int64]:
     """Index of the nearest of ascending `centroids` for every value, the lower one on a tie: as in `kmeans`.
 
     Args:
         values: (n,), finite.
         centroids: (n_centroids,), at least one and at most 2^16, finite.
-        dtype: of the indices; the caller sees to it that they fit.
 
     Returns:
         (n,)
     """
+    codes = np.empty(len(values), np.int64)
+    _nearest_codes(values, centroids, False, codes)
+    return codes
+
+
+def codes_of(values: Values, codebook: Values) -> npt.NDArray[np.unsignedinteger]:
+    """The code of every value: 0 for zeros, for others the nearest value in the rest of the codebook.
+
+    Args:
+        values: (n,), finite.
+        codebook: zero, then ascending values; at most 2^16 in all, and more than one unless all values are zero.
+
+    Returns:
+        (n,), uint8 where that holds the codes, else uint16.
+    """
+    codes: npt.NDArray[np.unsignedinteger] = np.zeros(len(values), np.uint8 if len(codebook) <= 1 << 8 else np.uint16)
+    if len(codebook) > 1:
+        _nearest_codes(values, codebook[1:].astype(np.float64), True, codes)
+    return codes
+
+
+def _nearest_codes(values: Values, centroids: Floats, zero_apart: bool, codes: npt.NDArray[np.integer]) -> None:
     from dcsim.compression import kmeans_kernels as kernels
 
     n_cells = 256 * min(len(centroids), 256)  # few cells hold a midpoint, and their table stays in the cache
     span = float(centroids[-1]) - float(centroids[0])
-    codes = np.empty(len(values), dtype)
     kernels.nearest_codes(
         _plain(values),
         (centroids[1:] + centroids[:-1]) / 2,
         float(centroids[0]),
         n_cells / span if span > 0 else 0.0,
         np.zeros(n_cells + 1, np.uint16),
+        zero_apart,
         codes,
     )
-    return codes
 
 
 @dataclass(frozen=True, eq=False)
