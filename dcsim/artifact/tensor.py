@@ -154,11 +154,11 @@ class StoredTensor:
         """Value of every code, fp32, rounded once where a scale applies; code 0 is zero. Raises ArtifactError."""
         kind = "<f2" if self.codebook_bytes == FP16_BYTES else "<f4"
         stored = self.payload[self._front_bytes : self._streams_at].tobytes()
-        values = np.frombuffer(stored, kind).astype(np.float32)
+        values = scale = np.frombuffer(stored, kind).astype(np.float32)
         if self.owner:
             with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-                values = self.owner.codebook[1:] * values[0]
-        if not np.isfinite(values).all():
+                values = self.owner.codebook[1:] * scale[0]
+        if not (np.isfinite(values).all() and np.isfinite(scale).all()):
             raise MalformedError(f"{self.name}: the codebook holds values that are not finite")
         return np.concatenate([np.zeros(1, np.float32), values])
 
