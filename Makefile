@@ -42,6 +42,7 @@ models: install  ## train and compress the networks of models/ again
 	  $(BIN)/dcsim train $$network -o models/$$network/dense.safetensors; \
 	  for recipe in default published; do $(MAKE) --no-print-directory compressed NETWORK=$$network RECIPE=$$recipe; done; \
 	done
+	$(MAKE) --no-print-directory compressed NETWORK=lenet-300-100 RECIPE=best
 
 compressed: install
 	set -e; folder=models/$(NETWORK)/compressed/$(RECIPE); \

@@ -49,6 +49,8 @@ FETCH_FAULTS = (
     tarfile.TarError,
 )
 
+HELD_OUT = 10_000
+
 Say = Callable[[str], None]
 
 
@@ -112,6 +114,20 @@ def load_mnist(say: Say = lambda message: None) -> Dataset:
         _images(parts["t10k-images-idx3-ubyte"]),
         parts["t10k-labels-idx1-ubyte"].astype(np.int64),
         mnist_checksum(),
+    )
+
+
+def mnist_held_out() -> Dataset:
+    """MNIST's training digits alone, the last 10,000 of them as the test set: to choose recipes by. As load_mnist."""
+    mnist = load_mnist()
+    split = len(mnist.train_labels) - HELD_OUT
+    return Dataset(
+        "mnist-held-out",
+        mnist.train_inputs[:split],
+        mnist.train_labels[:split],
+        mnist.train_inputs[split:],
+        mnist.train_labels[split:],
+        sha256(f"{mnist.fingerprint} {split}".encode()),
     )
 
 

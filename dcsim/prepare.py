@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from dcsim.artifact import VARIANTS, CompressedModel, Variant, repack
 from dcsim.compression.plan import Overrides
-from dcsim.compression.recipe import Recipe
+from dcsim.compression.recipe import AnyRecipe, load_recipe_file
 from dcsim.compression.store import STAGES_FILE, Stage, cache_key, cache_path, read_stages, shipped_path
-from dcsim.config import did_you_mean, load_spec
+from dcsim.config import did_you_mean
 from dcsim.datasets import Dataset, load_mnist, mnist_checksum
 from dcsim.errors import ConfigError, NetworkError, TraceError
 from dcsim.files import is_file, require_writable, sha256
@@ -155,7 +155,7 @@ def _clear(folder: Path) -> None:
 
 
 def _finished(
-    found: Network, recipe: Recipe, key: str, folder: Path | None, fresh: bool, listener: Listener
+    found: Network, recipe: AnyRecipe, key: str, folder: Path | None, fresh: bool, listener: Listener
 ) -> Compression | None:
     if fresh or folder:
         return None
@@ -167,17 +167,17 @@ def _finished(
     return None
 
 
-def load_recipe(network: Network, recipe: str | None) -> Recipe:
+def load_recipe(network: Network, recipe: str | None) -> AnyRecipe:
     """The recipe by name, by path, or the network's default. Raises ConfigError."""
     if recipe and (recipe.endswith((".yaml", ".yml")) or "/" in recipe):
-        return load_spec(Recipe, Path(recipe))
+        return load_recipe_file(Path(recipe))
     if network.folder is None:
         raise ConfigError(f"{network.name} needs a recipe: give one with --recipe FILE.yaml")
     path = network.folder / (f"recipe-{recipe}.yaml" if recipe and recipe != "default" else "recipe.yaml")
     if not is_file(path):
         known = sorted(p.stem.removeprefix("recipe-") for p in network.folder.glob("recipe-*.yaml"))
         raise ConfigError(f"{network.name} has no recipe {recipe!r}; known: default, {', '.join(known)}")
-    return load_spec(Recipe, path)
+    return load_recipe_file(path)
 
 
 def load_dataset(network: Network, listener: Listener = SILENT) -> Dataset:

@@ -13,7 +13,7 @@ not justify, and every fault is a typed `ArtifactError`.
 
 from dcsim.artifact.dcz import VARIANTS, CompressedModel, DczWriter, Variant
 from dcsim.artifact.layout import Floats, Layout, Live
-from dcsim.artifact.packing import GapBits, Weights, pack, pack_tensor, repack
+from dcsim.artifact.packing import GapBits, Weights, pack, pack_linked, pack_tensor, repack
 from dcsim.artifact.tensor import Block, Encoding, StoredTensor
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "Variant",
     "Weights",
     "pack",
+    "pack_linked",
     "pack_tensor",
     "repack",
 ]

@@ -182,7 +182,14 @@ def matrix_shape(shape: tuple[int, ...]) -> tuple[int, int]:
 def find_dead(values: Floats) -> tuple[Live | None, Live | None]:
     """The live rows and columns of a tensor, None on a side where all are. Taps of one input channel die together."""
     matrix = values.reshape(matrix_shape(values.shape)) != 0
-    unit = math.prod(values.shape[2:])
-    rows = Live.of(matrix.any(axis=1))
-    columns = Live.of(matrix.any(axis=0).reshape(-1, unit).any(axis=1) if matrix.size else np.zeros(0, np.bool_), unit)
-    return (None if rows.mask.all() else rows), (None if columns.mask.all() else columns)
+    n_taps = math.prod(values.shape[2:])
+    channels = matrix.any(axis=0).reshape(-1, n_taps).any(axis=1) if matrix.size else np.zeros(0, np.bool_)
+    return _side(matrix.any(axis=1), 1), _side(channels, n_taps)
+
+
+def _side(mask: Mask, unit: int) -> Live | None:
+    """The live units of one side, neighbours that live and die together as one; None where all live."""
+    if mask.all():
+        return None
+    n_together = math.gcd(len(mask), *(np.flatnonzero(mask[1:] != mask[:-1]) + 1).tolist())
+    return Live.of(mask[::n_together], unit * n_together)

@@ -68,6 +68,51 @@ def pack(
     return CompressedModel(network, variant, tuple(tensors))
 
 
+def pack_linked(
+    network: str,
+    variant: Variant,
+    weights: Weights,
+    codebook: Floats,
+    codes: Mapping[str, npt.NDArray[np.uint8]],
+    scales: Mapping[str, float],
+) -> CompressedModel:
+    """Store a network whose tensors share one codebook, as `shared` or `huffman`.
+
+    Args:
+        weights: every tensor by name; those without codes, or without a nonzero, are stored as by `pack`.
+        codebook: the values of codes 1, 2 ..., ascending, exact in fp16.
+        codes: by tensor, its shape, 0 for the value zero. The first that is not all zero has the codebook.
+        scales: by tensor, exact in fp16: its values are those of the codebook times this, 1 for the first.
+
+    Raises:
+        ArtifactError: a tensor cannot be stored.
+    """
+    values = np.concatenate([np.zeros(1, np.float32), codebook])
+    tensors: list[StoredTensor] = []
+    owner: StoredTensor | None = None
+    for name, array in weights.items():
+        if not (name in codes and codes[name].any()):
+            tensors.append(pack_tensor(name, array, variant))
+            continue
+        numbers = codes[name].astype(np.float32)
+        candidates = []
+        for layout in _layouts(numbers):
+            nonzeros = relative_index.find(layout.flatten(numbers))
+            shared = Shared(values, nonzeros.values.astype(np.uint8), owner, scales[name])
+            candidates += [
+                pack_sparse(name, array.shape, encoding, layout, nonzeros, shared, gap_bits="auto")
+                for encoding in PERMITTED[variant][3:]
+            ]
+        tensors.append(min(candidates, key=_stored_bytes))
+        owner = owner or tensors[-1]
+    return CompressedModel(network, variant, tuple(tensors))
+
+
+def _stored_bytes(tensor: StoredTensor) -> int:
+    """Payload and record, however the name and the place of the codebook are written."""
+    return len(tensor.payload) + len(pack_record(replace(tensor, owner=None), ()))
+
+
 def repack(model: CompressedModel, variant: Variant) -> CompressedModel:
     """The same weights stored as another variant."""
     return pack(model.network, variant, model.decode())
@@ -90,7 +135,7 @@ def pack_tensor(
                 for encoding in PERMITTED[variant][2:]
                 if encoding == "pruned" or shared
             ]
-    return min(candidates, key=lambda tensor: len(tensor.payload) + len(pack_record(tensor, ())))
+    return min(candidates, key=_stored_bytes)
 
 
 def as_fp32(name: str, values: npt.NDArray[np.number]) -> Floats:

@@ -1,5 +1,6 @@
 """The pipeline: dense weights -> four `.dcz` files, each written, read back, decoded and tested."""
 
+import copy
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -7,12 +8,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from dcsim.artifact import CompressedModel, Floats, Variant, pack
+from dcsim.artifact import VARIANTS, CompressedModel, Floats, GapBits, Variant, pack, pack_linked
 from dcsim.compression import stages
-from dcsim.compression.recipe import Recipe
+from dcsim.compression.joint import Joint, compressible
+from dcsim.compression.recipe import AnyRecipe, JointRecipe, Recipe
 from dcsim.compression.share import Clusters
 from dcsim.compression.store import Stage, write_stages
-from dcsim.compression.training import error_rate, forward
+from dcsim.compression.training import Teacher, error_rate, forward
 from dcsim.datasets import Dataset
 from dcsim.errors import ConfigError, NetworkError
 
@@ -23,7 +25,7 @@ OnStage = Callable[[Stage], None]
 
 def compress(
     model: nn.Module,
-    recipe: Recipe,
+    recipe: AnyRecipe,
     dataset: Dataset,
     folder: Path,
     *,
@@ -51,26 +53,41 @@ def compress(
     require_layers(recipe, model)
     require_data(recipe, model, dataset)
     generator = torch.Generator().manual_seed(recipe.seed)
-    gap_bits = {stages.tensor_name(model, name): layer.gap_bits for name, layer in recipe.layers.items()}
 
     def on_batch(stage: str) -> Callable[[int, int, float], None]:
         return lambda done, total, loss: on_progress(stage, done, total, f"loss {loss:.3f}")
 
-    def finish(variant: Variant) -> Stage:
+    def finish(packed: CompressedModel) -> Stage:
+        variant = packed.variant
         path = folder / f"{variant}.dcz"
-        pack(network, variant, state_weights(model), gap_bits).save(path)
+        packed.save(path)
         stored = CompressedModel.load(path)
         load_weights(model, stored.decode())
         stage = Stage(variant, stored.file_bytes, stored.compression_ratio, error_rate(model, dataset), stored.sha256)
         on_stage(stage)
         return stage
 
-    done = [finish("dense")]
-    stages.prune(model, dataset, recipe, generator, on_batch("prune"))
-    done.append(finish("pruned"))
-    clusters = stages.share(model, dataset, recipe, generator, on_batch("share"))
-    say(_centroids_in_use(clusters, recipe))
-    done += [finish("shared"), finish("huffman")]
+    def packed(variant: Variant) -> CompressedModel:
+        return pack(network, variant, state_weights(model), gap_bits)
+
+    gap_bits: dict[str, GapBits] = {}
+    done = [finish(packed("dense"))]
+    if isinstance(recipe, JointRecipe):
+        teacher = Teacher(copy.deepcopy(model), recipe.teacher_weight) if recipe.teacher_weight else None
+        joint = Joint(model, dataset, recipe, generator, teacher)
+        joint.prune(on_batch("prune"))
+        done.append(finish(packed("pruned")))
+        joint.quantise(on_batch("quantise"))
+        shared = joint.share(on_batch("share"))
+        linked = (shared.codebook, shared.codes, shared.scales)
+        done += [finish(pack_linked(network, v, state_weights(model), *linked)) for v in VARIANTS[2:]]
+    else:
+        gap_bits |= {stages.tensor_name(model, name): layer.gap_bits for name, layer in recipe.layers.items()}
+        stages.prune(model, dataset, recipe, generator, on_batch("prune"))
+        done.append(finish(packed("pruned")))
+        clusters = stages.share(model, dataset, recipe, generator, on_batch("share"))
+        say(_centroids_in_use(clusters, recipe))
+        done += [finish(packed(variant)) for variant in VARIANTS[2:]]
     write_stages(folder, network, recipe, key, dataset.name, torch.__version__, done)
     return tuple(done)
 
@@ -81,8 +98,17 @@ def _centroids_in_use(clusters: Mapping[str, Clusters], recipe: Recipe) -> str:
     return f"centroids in use, {recipe.centroids} start: {', '.join(counts)}"
 
 
-def require_layers(recipe: Recipe, model: nn.Module) -> None:
+def require_layers(recipe: AnyRecipe, model: nn.Module) -> None:
     """Refuse a recipe whose layers the model does not have. Raises ConfigError with the names there are."""
+    if isinstance(recipe, JointRecipe):
+        known = compressible(model)
+        unknown = [layer for layer in recipe.prune.units if f"{layer}.weight" not in known]
+        n_all = sum(tensor.numel() for tensor in known.values())
+        if unknown:
+            raise ConfigError(f"recipe {recipe.name}: units of {', '.join(unknown)}: the network has no such layer")
+        if recipe.prune.n_kept > n_all:
+            raise ConfigError(f"recipe {recipe.name}: n_kept is {recipe.prune.n_kept}, the network has {n_all} weights")
+        return
     usable = {name: tensor for name, tensor in model.named_parameters() if tensor.requires_grad and tensor.any()}
     missing = [name for name in recipe.layers if stages.tensor_name(model, name) not in usable]
     if missing:
@@ -96,7 +122,7 @@ def require_layers(recipe: Recipe, model: nn.Module) -> None:
         raise ConfigError(f"recipe {recipe.name}: {twice[0]} and {twice[0]}.weight are the same tensor; name it once")
 
 
-def require_data(recipe: Recipe, model: nn.Module, dataset: Dataset) -> None:
+def require_data(recipe: AnyRecipe, model: nn.Module, dataset: Dataset) -> None:
     """Refuse a model and data that do not go together, before any file is written.
 
     Raises:
@@ -104,7 +130,8 @@ def require_data(recipe: Recipe, model: nn.Module, dataset: Dataset) -> None:
         NetworkError: the forward fails, or its output has no score for some class.
     """
     shape = dataset.train_inputs.shape
-    if (recipe.prune.shift_pixels or recipe.share.shift_pixels) and len(shape) != 4:
+    runs = [recipe.prune, recipe.share, *([recipe.quantise] if isinstance(recipe, JointRecipe) else [])]
+    if any(run.shift_pixels for run in runs) and len(shape) != 4:
         raise ConfigError(
             f"recipe {recipe.name}: shift_pixels needs images (n, channels, height, width), the inputs are {shape}; "
             "set it to 0"

@@ -1,12 +1,13 @@
 """What a recipe YAML says: how a network is trained, pruned and shared."""
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from dcsim.codec.relative_index import MAX_GAP_BITS
 from dcsim.compression.share import Initialization
-from dcsim.config import SourcedSpec, Spec
+from dcsim.config import SourcedSpec, Spec, load_spec, parse_yaml
 
 Count = Annotated[int, Field(gt=0)]
 
@@ -58,6 +59,39 @@ class Recipe(SourcedSpec):
     prune: PruneSpec
     share: TrainingSpec
     layers: Annotated[dict[str, LayerRecipe], Field(min_length=1)]
+
+
+class GlobalPruneSpec(TrainingSpec):
+    """Pruning of the network as a whole while training: the least salient weights go first, wherever they are."""
+
+    n_kept: Count  # weights and biases that stay, at most
+    units: dict[str, Count] = Field(default={})  # output units (filters, neurons) that stay at most, by layer
+
+
+class JointRecipe(SourcedSpec):
+    """How a network is compressed as a whole: pruned by saliency, one codebook for all layers, biases among them."""
+
+    seed: Annotated[int, Field(ge=0)]
+    n_codes: Annotated[int, Field(ge=1, le=255)]  # values of the codebook, zero not counted
+    rate_weight: Annotated[float, Field(ge=0)]  # squared error that a bit of code length is worth, in mean magnitudes
+    teacher_weight: Annotated[float, Field(ge=0, le=1)]  # of the dense network's answers in the loss
+    prune: GlobalPruneSpec
+    quantise: TrainingSpec
+    share: TrainingSpec
+
+
+AnyRecipe = Recipe | JointRecipe
+
+
+def load_recipe_file(path: Path) -> AnyRecipe:
+    """The recipe of a YAML file; one that says how to `quantise` is of the network as a whole. Raises ConfigError."""
+    try:
+        tree = parse_yaml(path.read_text(encoding="utf-8"), str(path))[0]
+    except (OSError, UnicodeDecodeError):
+        tree = None  # which load_spec explains
+    if isinstance(tree, dict) and "quantise" in tree:
+        return load_spec(JointRecipe, path)
+    return load_spec(Recipe, path)
 
 
 class DenseTraining(SourcedSpec):

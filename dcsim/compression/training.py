@@ -14,6 +14,7 @@ from dcsim.errors import NetworkError
 
 FINAL_RATE = 0.01
 EVALUATION_BATCH = 2000
+TEMPERATURE = 3.0  # assumption: in the range that Hinton et al. found to work
 
 
 def _nothing(*_: object) -> None:
@@ -21,10 +22,30 @@ def _nothing(*_: object) -> None:
 
 
 @dataclass(frozen=True)
+class Teacher:
+    """A trained network whose softened answers are learned beside the labels (Hinton et al., arXiv 1503.02531).
+
+    Attributes:
+        weight: share of its part of the loss, 0 to 1.
+    """
+
+    model: nn.Module
+    weight: float
+
+    def loss(self, batch: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Divergence of softened answers, times the squared temperature, which keeps the size of gradients."""
+        with torch.no_grad():
+            wanted = functional.log_softmax(forward(self.model, batch) / TEMPERATURE, 1)
+        found = functional.log_softmax(scores / TEMPERATURE, 1)
+        return TEMPERATURE**2 * functional.kl_div(found, wanted, log_target=True, reduction="batchmean")
+
+
+@dataclass(frozen=True)
 class Hooks:
     """What a stage does inside the loop."""
 
     before_epoch: Callable[[int], None] = _nothing
+    before_batch: Callable[[int, int], None] = _nothing  # batches done, of how many
     after_backward: Callable[[], None] = _nothing
     after_step: Callable[[], None] = _nothing
     on_progress: Callable[[int, int, float], None] = _nothing  # batches done, of how many, loss
@@ -37,6 +58,7 @@ def fit(
     spec: TrainingSpec,
     generator: torch.Generator,
     hooks: Hooks,
+    teacher: Teacher | None = None,
 ) -> None:
     """Minimise cross-entropy over the training set.
 
@@ -44,6 +66,7 @@ def fit(
         model: classifier; its parameters are changed in place.
         parameters: what the optimiser moves; weight decay acts on those of two or more dimensions.
         generator: the only source of randomness.
+        teacher: its answers are part of what is minimised.
 
     Raises:
         NetworkError: the model's forward fails on the data, or the loss is no longer finite.
@@ -65,7 +88,11 @@ def fit(
                 chosen = order[number * batch_size : (number + 1) * batch_size]
                 batch = shifted(inputs[chosen], spec.shift_pixels, generator)
                 optimiser.zero_grad()
-                loss = functional.cross_entropy(forward(model, batch), labels[chosen])
+                hooks.before_batch(done, total)
+                scores = forward(model, batch)
+                loss = functional.cross_entropy(scores, labels[chosen])
+                if teacher is not None:
+                    loss = (1 - teacher.weight) * loss + teacher.weight * teacher.loss(batch, scores)
                 loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
                 hooks.after_backward()
                 optimiser.step()

@@ -162,6 +162,65 @@ def test_a_recipe_prunes_and_shares_a_bias_that_it_names(dcsim: Dcsim, own_netwo
     assert "1 and 1.weight are the same tensor" in twice.stderr
 
 
+JOINT = """
+name: joint
+seed: 3
+n_codes: 5
+rate_weight: 0.02
+teacher_weight: 0.5
+prune:
+  {n_kept: 200, units: {"1": 16}, epochs: 40, batch_size: 50, learning_rate: 0.01,
+   weight_decay: 0, shift_pixels: 0, n_threads: 1}
+quantise: {epochs: 6, batch_size: 50, learning_rate: 0.003, weight_decay: 0, shift_pixels: 0, n_threads: 1}
+share: {epochs: 3, batch_size: 50, learning_rate: 0.001, weight_decay: 0, shift_pixels: 0, n_threads: 1}
+"""
+
+
+def test_a_network_is_compressed_as_a_whole(dcsim: Dcsim, own_network: Path) -> None:
+    """At most 200 of 2,212 weights and biases stay, 16 of 32 hidden units, and 5 values but for a scale a tensor."""
+    (own_network / "joint.yaml").write_text(JOINT)
+    own = ("own:build", "--data", "own:data", "--recipe", "joint.yaml")
+    done = dcsim("run", *own, "--json", "run.json")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((own_network / "run.json").read_text())["variants"]
+    assert rows[-1]["test_error"] <= rows[0]["test_error"] + 0.02
+    assert rows[-1]["compression_ratio"] > 15
+    assert dcsim("compress", *own, "-o", "out").returncode == 0
+    decoded = CompressedModel.load(own_network / "out" / "huffman.dcz").decode()
+    assert sum(np.count_nonzero(values) for values in decoded.values()) <= 200
+    assert np.count_nonzero(decoded["1.weight"].any(axis=1) | (decoded["1.bias"] != 0)) <= 16
+    for name, values in decoded.items():
+        assert len(np.unique(values[values != 0])) <= 5, name
+    shared = CompressedModel.load(own_network / "out" / "shared.dcz").decode()
+    assert all(np.array_equal(shared[name], values) for name, values in decoded.items())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ('units: {"1": 16}', 'units: {"7": 16}', "units of 7: the network has no such layer"),
+        ("n_kept: 200", "n_kept: 3000", "n_kept is 3000, the network has 2212 weights"),
+        ("n_codes: 5", "n_codes: 300", "n_codes"),
+        ("quantise: {epochs: 6", "quantise: {epochs: -1", "quantise.epochs"),
+    ],
+)
+def test_a_recipe_for_a_whole_network_that_cannot_be_is_explained(
+    dcsim: Dcsim, own_network: Path, old: str, new: str, reason: str
+) -> None:
+    (own_network / "joint.yaml").write_text(JOINT.replace(old, new))
+    done = dcsim("compress", "own:build", "--data", "own:data", "--recipe", "joint.yaml", "-o", "out")
+    assert done.returncode == 2
+    assert reason in done.stderr
+
+
+def test_figures_for_each_layer_do_not_go_with_a_recipe_for_all(dcsim: Dcsim, own_network: Path) -> None:
+    (own_network / "joint.yaml").write_text(JOINT)
+    own = ("own:build", "--data", "own:data", "--recipe", "joint.yaml")
+    done = dcsim("compress", *own, "--prune-density", "0.1")
+    assert done.returncode == 2
+    assert "recipe joint has no figures for each layer" in done.stderr
+
+
 def test_a_changed_network_is_not_taken_for_the_old_one(dcsim: Dcsim, own_network: Path) -> None:
     dcsim(*OWN)
     own = (own_network / "own.py").read_text()

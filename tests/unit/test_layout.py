@@ -114,6 +114,17 @@ def test_units_are_a_count_where_the_live_ones_come_first(flags: list[int], is_c
     assert len(units.elements()) == 3 * len(flags)
 
 
+def test_neighbours_that_die_together_are_one_unit() -> None:
+    """As the 4 x 4 inputs that a fully connected layer has of each channel of the convolution before it."""
+    matrix = np.ones((6, 80), np.float32)
+    matrix[:, 16:32] = matrix[:, 64:] = matrix[2:4] = 0
+    rows, columns = find_dead(matrix)
+    assert rows is not None
+    assert columns is not None
+    assert (rows.unit, rows.mask.tolist()) == (2, [True, False, True])
+    assert (columns.unit, columns.mask.tolist()) == (16, [True, False, True, True, False])
+
+
 def test_dead_rows_and_input_channels_are_found() -> None:
     filters = np.zeros((3, 4, 2, 2), np.float32)
     filters[0, 1, 1, 0] = filters[2, 3, 0, 0] = 1
