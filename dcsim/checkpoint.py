@@ -108,6 +108,8 @@ def _files(path: Path) -> list[Path]:
 def _index(path: Path) -> dict[str, str]:
     try:
         weight_map = json.loads(path.read_text())["weight_map"]
+        if any(Path(file).name != file for file in weight_map.values()):
+            raise NetworkError(f"cannot read the weights {path}: expected files beside it, by their names alone")
         return {str(name): str(file) for name, file in weight_map.items()}
     except OSError as error:
         raise NetworkError(f"cannot read the weights {path}: {error.strerror or error}") from error

@@ -42,8 +42,11 @@ def save_weights(model: CompressedModel, path: Path, sparse: SparseFormat = "csr
         content = state_dict(model)
         import torch
 
-        with written(path) as temporary, temporary.open("wb") as file:
-            torch.save(content, file)
+        try:
+            with written(path) as temporary, temporary.open("wb") as file:
+                torch.save(content, file)
+        except RuntimeError as error:  # torch's word for a disk that is full
+            raise OutputError(f"cannot write {path}: {error}") from error
     else:
         with written(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
             for name, array in _sparse_arrays(model, sparse):  # np.savez has no room for a tensor of the name `file`

@@ -19,17 +19,17 @@ def written(path: Path) -> Iterator[Path]:
     """
     temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise OutputError(f"cannot write {path}: it is a folder; name a file")
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        target = path.resolve()  # what a link leads to is written, and the link stays
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _require_ordinary(path)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=target.parent)
         os.close(handle)
         temporary = Path(name)
         yield temporary
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)  # mkstemp makes private files; these are ordinary ones
-        os.replace(temporary, path)
+        os.replace(temporary, target)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
@@ -57,14 +57,21 @@ def require_writable(path: Path) -> None:
     try:
         while not folder.exists():
             folder = folder.parent
-        if path.is_dir():
-            raise OutputError(f"cannot write {path}: it is a folder; name a file")
+        _require_ordinary(path)
         if not folder.is_dir():
             raise OutputError(f"cannot write {path}: {folder} is not a folder")
         if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
             raise OutputError(f"cannot write {path}: permission denied")
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _require_ordinary(path: Path) -> None:
+    """Refuse a folder, and a device or pipe, which renaming would replace by a file. Raises OutputError."""
+    if path.is_dir():
+        raise OutputError(f"cannot write {path}: it is a folder; name a file")
+    if path.exists() and not path.is_file():
+        raise OutputError(f"cannot write {path}: it is a device or a pipe; name a file")
 
 
 def sha256(content: bytes) -> str:

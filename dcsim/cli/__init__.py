@@ -11,23 +11,26 @@ from dcsim.cli import files, networks, replays  # noqa: F401 - registers the com
 from dcsim.cli.app import app
 from dcsim.errors import DcsimError
 
-EXIT_BAD_INPUT, EXIT_INTERNAL, EXIT_INTERRUPTED = 2, 3, 130
+EXIT_BAD_INPUT, EXIT_INTERNAL, EXIT_SIGNALLED = 2, 3, 128
+STOPPING_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 over budget, 2 bad input, 3 a fault of dcsim itself."""
     # Spinning OpenMP threads make training many times slower when another process wants the cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    signal.signal(signal.SIGINT, _interrupt)
+    for number in STOPPING_SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores one, and means it
+            signal.signal(number, _interrupt)
     try:
         app()
     except DcsimError as error:
         sys.stdout.flush()
         sys.stderr.write(f"error: {error}\n")
         sys.exit(EXIT_BAD_INPUT)
-    except _Interrupted:
+    except _Interrupted as interruption:
         sys.stderr.write("interrupted\n")
-        sys.exit(EXIT_INTERRUPTED)
+        sys.exit(EXIT_SIGNALLED + interruption.number)
     except Exception:  # every fault a person can cause is a DcsimError, so this one is ours
         import traceback
 
@@ -37,8 +40,14 @@ def main() -> None:
 
 
 class _Interrupted(BaseException):
-    """Ctrl-C. click would turn a KeyboardInterrupt into exit code 1, which here means over budget."""
+    """Ctrl-C, or a signal that asks to stop: unfinished files are removed on the way out.
+
+    click would turn a KeyboardInterrupt into exit code 1, which here means over budget.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = number
 
 
 def _interrupt(number: int, frame: object) -> None:
-    raise _Interrupted
+    raise _Interrupted(number)

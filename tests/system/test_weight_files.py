@@ -371,11 +371,12 @@ def half_way(folder: Path) -> subprocess.Popen[str]:
     return running
 
 
-def test_ctrl_c_leaves_nothing(folder: Path) -> None:
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_ctrl_c_and_a_signal_to_stop_leave_nothing(folder: Path, sent: signal.Signals, code: int) -> None:
     running = half_way(folder)
-    running.send_signal(signal.SIGINT)
+    running.send_signal(sent)
     _, message = running.communicate(timeout=30)
-    assert (running.returncode, message) == (130, "interrupted\n")
+    assert (running.returncode, message) == (code, "interrupted\n")
     assert list((folder / "out").iterdir()) == []
 
 

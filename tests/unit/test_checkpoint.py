@@ -152,6 +152,12 @@ def test_an_index_that_names_what_no_file_has_is_refused(tmp_path: Path) -> None
         open_checkpoint(index)
 
 
+def test_an_index_that_leads_elsewhere_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"w": "../w.safetensors"}}))
+    with pytest.raises(NetworkError, match="expected files beside it"):
+        open_checkpoint(tmp_path / "model.safetensors.index.json")
+
+
 @pytest.mark.parametrize(
     "content",
     ["", "{", "[]", "7", "{}", '{"weight_map": 3}', '{"weight_map": ["a"]}', "[" * 100_000, b"\xff"],
