@@ -63,7 +63,7 @@ def refuse(dcsim: Dcsim, own_network: Path) -> Callable[..., str]:
         (("run", *OWN, "--fps", "1e-300"), ("fps",)),
         (("run", "one-billion", "--soc", "paper45", "--recipe", "published"), ("numbers only",)),
         (("simulate", "any.parquet", "--ledger", "-"), ("--json",)),
-        (("run", "lenet-300-100", "--recipe", "best"), ("best", "published")),
+        (("run", "lenet-300-100", "--recipe", "finest"), ("finest", "best", "published")),
         (("run", *OWN, "--weights", "none.safetensors"), ("none.safetensors",)),
         (("run", *OWN, "--json", "nodir/file/out.json", "--plot", "picture.txt"), ("picture.txt", ".png")),
         (("compress", "one-billion"), ("numbers only",)),
