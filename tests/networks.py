@@ -1,11 +1,12 @@
 """Small networks and `.dcz` files of every kind, for all folders that look at the format."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 
 from dcsim.artifact import (
+    Block,
     CompressedModel,
     Encoding,
     Floats,
@@ -18,6 +19,7 @@ from dcsim.artifact import (
 from dcsim.artifact.layout import SCANS, find_dead, matrix_shape
 from dcsim.artifact.packing import Shared, pack_sparse
 from dcsim.codec import relative_index
+from dcsim.units import bits_to_bytes
 
 
 def sparse(*shape: int, density: float = 0.1, n_values: int = 12, seed: int = 0) -> Floats:
@@ -131,3 +133,22 @@ def lenet5_like() -> dict[str, Floats]:
         "fc2.weight": sparse(10, 500, density=0.19, n_values=31, seed=7),
         "fc2.bias": biases[570:],
     }
+
+
+def placed(
+    gaps: npt.NDArray[np.integer],
+    symbols: npt.NDArray[np.generic],
+    codebook: Floats | None,
+    gap_bits: int,
+    n_per_slice: npt.NDArray[np.int64],
+    slice_elements: npt.NDArray[np.int64],
+) -> Floats:
+    """The 1-D array of some entries."""
+    flat = np.zeros(int(slice_elements.sum()), np.float32)
+    relative_index.place(flat, gaps, symbols, codebook, gap_bits, n_per_slice, slice_elements)
+    return flat
+
+
+def total_payload_bytes(blocks: Iterable[Block]) -> int:
+    """Bytes that `blocks` occupy in a file: each starts on a byte."""
+    return sum(bits_to_bytes(block.n_bits) for block in blocks)

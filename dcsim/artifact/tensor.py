@@ -1,7 +1,7 @@
 """One tensor as it lies in a `.dcz` file, and how to get its values back."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, get_args
@@ -224,7 +224,7 @@ class StoredTensor:
             entries = slice(entry, entry + int(n_per_slice.sum()))
             part = flat[element : element + int(slice_elements.sum())]
             try:
-                relative_index.place_in(
+                relative_index.place(
                     part, gaps[entries], symbols[entries], codebook, self.gap_bits, n_per_slice, slice_elements
                 )
             except MalformedError as error:
@@ -248,8 +248,3 @@ class StoredTensor:
 def _unpack(payload: Bytes, width_bits: int, n_fields: int) -> npt.NDArray[np.unsignedinteger]:
     """Gaps or codes, in the narrowest type that holds them."""
     return fixed_width.unpack(payload, width_bits, n_fields, np.uint8 if bits_to_bytes(width_bits) <= 1 else np.uint16)
-
-
-def total_payload_bytes(blocks: Iterable[Block]) -> int:
-    """Bytes that `blocks` occupy in a file: each starts on a byte."""
-    return sum(bits_to_bytes(block.n_bits) for block in blocks)

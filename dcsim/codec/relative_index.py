@@ -101,28 +101,6 @@ def entries_per_slice(nonzeros: Nonzeros, gap_bits: int) -> npt.NDArray[np.int64
 
 
 def place(
-    gaps: npt.NDArray[np.integer],
-    symbols: npt.NDArray[np.generic],
-    codebook: Floats | None,
-    gap_bits: int,
-    n_per_slice: npt.NDArray[np.int64],
-    slice_elements: npt.NDArray[np.int64],
-) -> Floats:
-    """The 1-D array of which `encode` gave gaps and symbols.
-
-    Args:
-        symbols: one per entry: an index into `codebook`, or without one the value itself.
-        n_per_slice: entries of each slice; they sum to the number of gaps.
-
-    Raises:
-        MalformedError: a gap runs past the end of its slice, or there are zeros that no gap needs.
-    """
-    flat = np.zeros(int(slice_elements.sum()), np.float32)
-    place_in(flat, gaps, symbols, codebook, gap_bits, n_per_slice, slice_elements)
-    return flat
-
-
-def place_in(
     flat: Floats,
     gaps: npt.NDArray[np.integer],
     symbols: npt.NDArray[np.generic],
@@ -131,7 +109,16 @@ def place_in(
     n_per_slice: npt.NDArray[np.int64],
     slice_elements: npt.NDArray[np.int64],
 ) -> None:
-    """The same, in an array of zeros."""
+    """Put the values of which `encode` gave gaps and symbols into `flat`, 1-D and all zeros.
+
+    Args:
+        symbols: one per entry: an index into `codebook`, or without one the value itself.
+        n_per_slice: entries of each slice; they sum to the number of gaps.
+        slice_elements: elements of each slice; they sum to those of `flat`.
+
+    Raises:
+        MalformedError: a gap runs past the end of its slice, or there are zeros that no gap needs.
+    """
     from dcsim.codec import relative_index_kernels as kernels
 
     fault = kernels.place(gaps, symbols, codebook, (1 << gap_bits) - 1, n_per_slice, slice_elements, flat)

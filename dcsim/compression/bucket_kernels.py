@@ -12,7 +12,7 @@ COUNT_SHIFT = 64 - 25
 
 
 @njit(cache=True)
-def count_in_buckets(bits, words):  # type: ignore[no-untyped-def]  # numba infers
+def count_in_buckets(bits, words):
     """Add float32 bit patterns to their buckets: 1 to the count and the low bits to their sum."""
     for i in range(len(bits)):
         word = np.uint64(1 << COUNT_SHIFT) | np.uint64(bits[i] & np.uint32(LOW_MASK))
@@ -20,7 +20,7 @@ def count_in_buckets(bits, words):  # type: ignore[no-untyped-def]  # numba infe
 
 
 @njit(cache=True, fastmath={"reassoc", "contract"})
-def squared_offsets(bits):  # type: ignore[no-untyped-def]  # numba infers
+def squared_offsets(bits):
     """Sum of the squared distances to the first value of the bucket, whose low bits are 0."""
     total = 0.0
     for i in range(len(bits)):
@@ -31,7 +31,7 @@ def squared_offsets(bits):  # type: ignore[no-untyped-def]  # numba infers
 
 
 @njit(cache=True)
-def pick(bits, wanted, picked):  # type: ignore[no-untyped-def]  # numba infers
+def pick(bits, wanted, picked):
     """Copy the bit patterns in wanted buckets, in their order. `picked` has room for one more: no branch is taken."""
     n = 0
     for i in range(len(bits)):

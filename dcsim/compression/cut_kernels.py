@@ -4,9 +4,7 @@ import numpy as np
 from numba import njit
 
 from dcsim.codec.bit_kernels import U, load64
-
-MAGNITUDE = np.uint32(0x7FFFFFFF)
-TILE = 4096
+from dcsim.codec.relative_index_kernels import MAGNITUDE, TILE
 
 
 @njit(cache=True)

@@ -31,10 +31,10 @@ MEMORY = 0.999  # of the mean squared gradient, as Adam's (Kingma and Ba, arXiv 
 PRUNED_AT = (
     0.75  # of the batches of the first run all that goes is gone; the rest heals. Assumption: measured on LeNets
 )
-UNITS_REMOVED_AT = 0.3
+UNITS_REMOVED_AT = 0.3  # assumption: early, for what is left to take over
 SHRINKING = 1.5  # how much faster weights go at first than at last; assumption: measured on LeNets
-PRUNE_EVERY, REFIT_EVERY = 100, 50  # batches
-REFITS = 3  # rounds of codes and centroids
+PRUNE_EVERY, REFIT_EVERY = 100, 50  # batches; assumption: often enough to follow, seldom enough to cost nothing
+REFITS = 3  # rounds of codes and centroids; assumption: the fit goes on from the one before
 
 
 @dataclass(frozen=True, eq=False)

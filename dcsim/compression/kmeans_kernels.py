@@ -13,7 +13,7 @@ SETTLING_ROUNDS = 1000  # enough for 64 centroids; 0.3 ms at 32
 
 
 @njit(cache=True)
-def sort_float32(bits, ordered, scratch):  # type: ignore[no-untyped-def]  # numba infers
+def sort_float32(bits, ordered, scratch):
     """Radix sort of float32 bit patterns into `ordered`, by a byte of their keys at a time, the lowest first."""
     places = np.zeros((4, 256), np.uint32)
     for i in range(len(bits)):
@@ -39,13 +39,13 @@ def sort_float32(bits, ordered, scratch):  # type: ignore[no-untyped-def]  # num
 
 
 @njit(cache=True)
-def ascending_key(bits):  # type: ignore[no-untyped-def]  # numba infers
+def ascending_key(bits):
     """As unsigned numbers, positive floats ascend once the sign bit is set, negative ones once all bits are flipped."""
     return bits ^ (np.uint32(np.int32(bits) >> 31) | np.uint32(0x80000000))
 
 
 @njit(cache=True)
-def next_place(key, byte, places):  # type: ignore[no-untyped-def]  # numba infers
+def next_place(key, byte, places):
     """Where the next key with that byte goes."""
     value = (key >> np.uint32(8 * byte)) & np.uint32(255)
     at = places[byte, value]
@@ -54,7 +54,7 @@ def next_place(key, byte, places):  # type: ignore[no-untyped-def]  # numba infe
 
 
 @njit(cache=True)
-def prefix_sums(values, weights, sums):  # type: ignore[no-untyped-def]  # numba infers
+def prefix_sums(values, weights, sums):
     """Fill `sums`, adding from the lowest value on."""
     total = 0.0
     sums[0] = total
@@ -64,7 +64,7 @@ def prefix_sums(values, weights, sums):  # type: ignore[no-untyped-def]  # numba
 
 
 @njit(cache=True)
-def run_end(values, bound, near):  # type: ignore[no-untyped-def]  # numba infers
+def run_end(values, bound, near):
     """How many `values` do not exceed `bound`: a search that leaps from `near` in steps that grow, then halves."""
     step = 1
     if near < len(values) and values[near] <= bound:
@@ -93,7 +93,7 @@ def run_end(values, bound, near):  # type: ignore[no-untyped-def]  # numba infer
 
 
 @njit(cache=True, error_model="numpy")
-def lloyd(values, mass, sums, centroids, is_bare):  # type: ignore[no-untyped-def]  # numba infers
+def lloyd(values, mass, sums, centroids, is_bare):
     """Move ascending `centroids` to their fixed point. The n + 1 edges of their runs, and the number of rounds.
 
     In exact arithmetic no state returns before the fixed point; with rounding it could, so a state is remembered at
@@ -141,7 +141,7 @@ def lloyd(values, mass, sums, centroids, is_bare):  # type: ignore[no-untyped-de
 
 
 @njit(cache=True, error_model="numpy")
-def settle(lowest, highest, mass, sums, centroids):  # type: ignore[no-untyped-def]  # numba infers
+def settle(lowest, highest, mass, sums, centroids):
     """Move `centroids` to about their fixed point, as if each bucket held its mean all over its range.
 
     With edges that can lie within a bucket, the rounds do not get stuck on the way as they do among points.
@@ -168,7 +168,7 @@ def settle(lowest, highest, mass, sums, centroids):  # type: ignore[no-untyped-d
 
 
 @njit(cache=True, fastmath={"reassoc", "contract"})
-def squared_error(values, weights, edges, centroids):  # type: ignore[no-untyped-def]  # numba infers
+def squared_error(values, weights, edges, centroids):
     """Sum of weight x squared distance to the run's centroid."""
     total = 0.0
     for c in range(len(centroids)):
@@ -186,7 +186,7 @@ def squared_error(values, weights, edges, centroids):  # type: ignore[no-untyped
 
 
 @njit(cache=True)
-def split(values, mass, n_runs):  # type: ignore[no-untyped-def]  # numba infers
+def split(values, mass, n_runs):
     """Edges of at most `n_runs` runs: again and again halve the range of the run with the largest mass x width^2.
 
     That bounds its squared error, so the runs are about the best quantizer of that many levels, for any distribution.
@@ -214,7 +214,7 @@ def split(values, mass, n_runs):  # type: ignore[no-untyped-def]  # numba infers
 
 
 @njit(cache=True, error_model="numpy")
-def moments(values, weights):  # type: ignore[no-untyped-def]  # numba infers
+def moments(values, weights):
     """Prefix sums of weight x (1, x, x^2), with x from the median.
 
     They also begin at the median, so outliers on either side do not drown what lies between.
@@ -241,7 +241,7 @@ def moments(values, weights):  # type: ignore[no-untyped-def]  # numba infers
 
 
 @njit(cache=True, error_model="numpy")
-def optimal_edges(values, weights, n_runs):  # type: ignore[no-untyped-def]  # numba infers
+def optimal_edges(values, weights, n_runs):
     """Edges of the `n_runs` runs of least squared error (Wang and Song, The R Journal 3(2), 2011), n_runs <= n < 2^16.
 
     The last run of the best partition of a prefix begins no earlier for a longer prefix or for one more run, so ends
@@ -292,7 +292,7 @@ def optimal_edges(values, weights, n_runs):  # type: ignore[no-untyped-def]  # n
 
 
 @njit(cache=True)
-def merge(single, means, counts, values, weights, mass, sums):  # type: ignore[no-untyped-def]  # numba infers
+def merge(single, means, counts, values, weights, mass, sums):
     """Single values, which weigh 1, and means, which weigh their counts, in one order, with prefix sums. All filled."""
     mass[0] = sums[0] = 0.0
     at = taken = 0
@@ -313,7 +313,7 @@ def merge(single, means, counts, values, weights, mass, sums):  # type: ignore[n
 
 
 @njit(cache=True)
-def nearest_codes(values, midpoints, lowest, cells_per_unit, starts, zero_apart, codes):  # type: ignore[no-untyped-def]  # numba infers
+def nearest_codes(values, midpoints, lowest, cells_per_unit, starts, zero_apart, codes):
     """Fill `codes` with the number of midpoints below each value; `zero_apart`: with one more, and 0 for zeros.
 
     Cells of equal width know how many midpoints lie in the cells before: `starts`, all zero at first, one more than

@@ -10,11 +10,11 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from dcsim.artifact import VARIANTS, CompressedModel, DczWriter, Floats, GapBits, Layout, Live, Variant, pack, repack
 from dcsim.artifact.layout import SCANS, find_dead, matrix_shape
 from dcsim.artifact.packing import pack_tensor
-from dcsim.artifact.tensor import ENCODINGS, total_payload_bytes
+from dcsim.artifact.tensor import ENCODINGS
 from dcsim.codec.relative_index import MAX_GAP_BITS
 from dcsim.errors import ArtifactError
 from tests.attacks.forging import sealed, sealed_again
-from tests.networks import linked, shares_codebook
+from tests.networks import linked, shares_codebook, total_payload_bytes
 
 #: widths are compared without what fills up the last byte of either stream, and without the number of entries
 ROUNDING_BYTES = 3

@@ -17,6 +17,7 @@ from dcsim.codec import code_table, fixed_width, huffman, relative_index, varint
 from dcsim.codec.huffman import BLOCK_SYMBOLS, DEFAULT_LIMIT_BITS, MAX_CODE_BITS, N_STREAMS, HuffmanStream, Symbols
 from dcsim.errors import ArtifactError, MalformedError
 from dcsim.units import bits_to_bytes
+from tests.networks import placed
 
 laws = settings(max_examples=120, deadline=None)
 few = settings(max_examples=30, deadline=None)
@@ -191,11 +192,11 @@ def test_tensors_come_back_slice_by_slice(flat: relative_index.Floats, data: st.
     assert len(gaps) == len(stored) == relative_index.n_entries(found.skips, gap_bits) == n_per_slice.sum()
     assert gaps.max(initial=0) < 1 << gap_bits
     for part, start, end in zip(slices, np.cumsum(n_per_slice) - n_per_slice, np.cumsum(n_per_slice), strict=True):
-        alone = relative_index.place(
+        alone = placed(
             gaps[start:end], stored[start:end], None, gap_bits, np.array([end - start]), np.array([len(part)])
         )
         assert np.array_equal(alone, part)
-    assert np.array_equal(relative_index.place(gaps, stored, None, gap_bits, n_per_slice, sizes), flat)
+    assert np.array_equal(placed(gaps, stored, None, gap_bits, n_per_slice, sizes), flat)
 
 
 @laws
@@ -237,7 +238,7 @@ def test_any_entries_are_refused_or_what_encode_makes_of_their_tensor(
     n_per_slice = cut(data, len(entries))
     sizes = np.array([data.draw(st.integers(0, 40)) for _ in n_per_slice])
     try:
-        flat = relative_index.place(gaps, symbols, None, gap_bits, n_per_slice, sizes)
+        flat = placed(gaps, symbols, None, gap_bits, n_per_slice, sizes)
     except MalformedError:
         return
     found = relative_index.find(flat, sizes)

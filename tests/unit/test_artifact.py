@@ -24,7 +24,6 @@ from dcsim.artifact import (
 )
 from dcsim.artifact.dcz import SECTION_BYTES
 from dcsim.artifact.layout import SCANS, find_dead
-from dcsim.artifact.tensor import total_payload_bytes
 from dcsim.codec import code_table
 from dcsim.codec.huffman import BLOCK_SYMBOLS, N_STREAMS
 from dcsim.codec.relative_index import MAX_GAP_BITS
@@ -38,6 +37,7 @@ from tests.networks import (
     shares_codebook,
     some_codes,
     sparse,
+    total_payload_bytes,
     with_dead_ends,
     with_dead_units,
 )

@@ -7,6 +7,7 @@ import pytest
 from dcsim.codec import huffman, relative_index
 from dcsim.codec.relative_index import MAX_GAP_BITS, Floats, Nonzeros
 from dcsim.errors import MalformedError
+from tests import networks
 
 
 def skips_of(*values: int) -> npt.NDArray[np.uint32]:
@@ -25,7 +26,7 @@ def placed(
     n_per_slice: list[int] | None = None,
     codebook: list[float] | None = None,
 ) -> list[float]:
-    return relative_index.place(
+    return networks.placed(
         np.array(gaps, np.uint8 if gap_bits <= 8 else np.uint16),
         np.array(symbols, np.float32 if codebook is None else np.uint8),
         None if codebook is None else np.array(codebook, np.float32),
@@ -39,7 +40,7 @@ def back(nonzeros: Nonzeros, gap_bits: int, slice_elements: npt.NDArray[np.int64
     """What `place` makes of what `encode` makes of some nonzeros."""
     gaps, stored = relative_index.encode(nonzeros.skips, nonzeros.values, gap_bits)
     n_per_slice = relative_index.entries_per_slice(nonzeros, gap_bits)
-    return relative_index.place(gaps, stored, None, gap_bits, n_per_slice, slice_elements)
+    return networks.placed(gaps, stored, None, gap_bits, n_per_slice, slice_elements)
 
 
 # find
