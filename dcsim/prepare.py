@@ -7,9 +7,17 @@ from typing import TYPE_CHECKING
 
 from dcsim.artifact import VARIANTS, CompressedModel, Variant, repack
 from dcsim.compression.plan import Overrides
-from dcsim.compression.recipe import AnyRecipe, load_recipe_file
-from dcsim.compression.store import STAGES_FILE, Stage, cache_key, cache_path, read_stages, shipped_path
-from dcsim.config import did_you_mean
+from dcsim.compression.recipe import Recipe
+from dcsim.compression.store import (
+    CHECKPOINT_FILE,
+    STAGES_FILE,
+    Stage,
+    cache_key,
+    cache_path,
+    read_stages,
+    shipped_path,
+)
+from dcsim.config import did_you_mean, load_spec
 from dcsim.datasets import Dataset, load_mnist, mnist_checksum
 from dcsim.errors import ConfigError, NetworkError, TraceError
 from dcsim.files import is_file, require_writable, sha256
@@ -113,7 +121,7 @@ def compress(
     if finished:
         return finished
     target = folder or cache_path(network, key)
-    _clear(target)
+    _clear(target, fresh)
     listener.say(f"compressing {network} by recipe {plan.name}")
     stages = pipeline.compress(
         model,
@@ -147,15 +155,20 @@ def _architecture(network: Network, model: "torch.nn.Module", data: Dataset) -> 
     return sha256(program.graph_module.code.encode())
 
 
-def _clear(folder: Path) -> None:
-    """Remove what an earlier compression left: from here on the folder is unfinished. Raises OutputError."""
+def _clear(folder: Path, fresh: bool) -> None:
+    """Remove what an earlier compression left, so that the folder is unfinished; `fresh`, what a killed one left too.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
     require_writable(folder / STAGES_FILE)
-    for path in (folder / STAGES_FILE, *folder.glob("*.parquet")):
+    checkpoint = [folder / CHECKPOINT_FILE] if fresh else []
+    for path in (folder / STAGES_FILE, *folder.glob("*.parquet"), *checkpoint):
         path.unlink(missing_ok=True)
 
 
 def _finished(
-    found: Network, recipe: AnyRecipe, key: str, folder: Path | None, fresh: bool, listener: Listener
+    found: Network, recipe: Recipe, key: str, folder: Path | None, fresh: bool, listener: Listener
 ) -> Compression | None:
     if fresh or folder:
         return None
@@ -167,17 +180,17 @@ def _finished(
     return None
 
 
-def load_recipe(network: Network, recipe: str | None) -> AnyRecipe:
+def load_recipe(network: Network, recipe: str | None) -> Recipe:
     """The recipe by name, by path, or the network's default. Raises ConfigError."""
     if recipe and (recipe.endswith((".yaml", ".yml")) or "/" in recipe):
-        return load_recipe_file(Path(recipe))
+        return load_spec(Recipe, Path(recipe))
     if network.folder is None:
         raise ConfigError(f"{network.name} needs a recipe: give one with --recipe FILE.yaml")
     path = network.folder / (f"recipe-{recipe}.yaml" if recipe and recipe != "default" else "recipe.yaml")
     if not is_file(path):
         known = sorted(p.stem.removeprefix("recipe-") for p in network.folder.glob("recipe-*.yaml"))
         raise ConfigError(f"{network.name} has no recipe {recipe!r}; known: default, {', '.join(known)}")
-    return load_recipe_file(path)
+    return load_spec(Recipe, path)
 
 
 def load_dataset(network: Network, listener: Listener = SILENT) -> Dataset:

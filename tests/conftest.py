@@ -101,11 +101,9 @@ name: own
 seed: 3
 small_tensors: fp16
 codebooks: fp16
-prune:
-  {epochs: 4, n_steps: 2, epochs_per_step: 1, batch_size: 50, learning_rate: 0.01,
-   weight_decay: 0, shift_pixels: 0, n_threads: 1}
-share:
-  {epochs: 1, batch_size: 50, learning_rate: 0.001, weight_decay: 0, shift_pixels: 0, n_threads: 1}
+training: {batch_size: 50, weight_decay: 0, shift_pixels: 0, n_threads: 1}
+prune: {schedule: iterative, epochs: 4, n_steps: 2, epochs_per_step: 1, learning_rate: 0.01}
+share: {codebook: layer, epochs: 1, learning_rate: 0.001}
 layers:
   "1": {density: 0.2, code_bits: 3, gap_bits: auto}
   "3": {density: 0.5, code_bits: 3, gap_bits: 4}

@@ -181,17 +181,21 @@ def _compress_weights(weights: Path, output: Path, overrides: "Overrides", as_is
 def train(
     network: NetworkArgument,
     output: Annotated[Path, typer.Option("-o", "--output", help="safetensors file to write.")],
+    data: DataOption = "",
 ) -> None:
     """Train the dense weights of a network of models/ as its training.yaml says."""
+    from dcsim.prepare import load_dataset
     from dcsim.report.terminal import console, listening
-    from dcsim.zoo import require_torch
+    from dcsim.zoo import find_network, require_torch
 
     require_torch("training a network")
-    from dcsim.compression.dense import train_dense
+    from dcsim.compression.dense import dense_training, train_dense
 
     require_outputs(output)
     with listening() as listener:
-        error = train_dense(network, output, listener.progress, listener.say)
+        found = find_network(network, data)
+        plan = dense_training(found)
+        error = train_dense(found, plan, load_dataset(found, listener), output, listener.progress)
     console().print(f"{output}: test error {100 * error:.2f} %", soft_wrap=True)
 
 

@@ -1,40 +1,40 @@
 """How the dense weights under models/ are made: `dcsim train` by the network's training.yaml."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from safetensors.torch import save
 
 from dcsim.compression.recipe import DenseTraining
-from dcsim.compression.training import Hooks, error_rate, fit
+from dcsim.compression.training import Hooks, OnProgress, Trainer, error_rate
 from dcsim.config import load_spec
-from dcsim.datasets import load_mnist
+from dcsim.datasets import Dataset
 from dcsim.errors import ConfigError
 from dcsim.files import write_bytes
-from dcsim.zoo import find_network
+from dcsim.zoo import Network
 
 
-def train_dense(
-    network: str, output: Path, on_progress: Callable[[str, int, int, str], None], say: Callable[[str], None]
-) -> float:
-    """Train a network of models/ from its seed, write its weights, return its test error (wrong / all).
+def dense_training(network: Network) -> DenseTraining:
+    """The training.yaml of a network of models/. Raises ConfigError when there is none."""
+    if network.folder is None or not (network.folder / "training.yaml").is_file():
+        raise ConfigError(
+            f"{network.name} has no training.yaml, as networks of models/ have; train your own and bring it with "
+            "--weights"
+        )
+    return load_spec(DenseTraining, network.folder / "training.yaml")
+
+
+def train_dense(network: Network, plan: DenseTraining, data: Dataset, output: Path, on_progress: OnProgress) -> float:
+    """Train a network from its seed, write its weights, return its test error (wrong / all).
 
     Raises:
-        DcsimError: the network has no training.yaml, no data, or the output cannot be written.
+        DcsimError: the training fails, or the output cannot be written.
     """
-    found = find_network(network)
-    if found.folder is None or not (found.folder / "training.yaml").is_file():
-        raise ConfigError(
-            f"{network} has no training.yaml, as networks of models/ have; train your own and bring it with --weights"
-        )
-    plan = load_spec(DenseTraining, found.folder / "training.yaml")
-    data = load_mnist(say)
     with torch.random.fork_rng():
         torch.manual_seed(plan.seed)
-        model = found.build()
+        model = network.build()
     generator = torch.Generator().manual_seed(plan.seed)
-    hooks = Hooks(on_progress=lambda done, total, loss: on_progress("train", done, total, f"loss {loss:.3f}"))
-    fit(model, model.parameters(), data, plan.training, generator, hooks)
+    trainer = Trainer(model, data, plan.training, generator, on_progress=on_progress)
+    trainer.fit("train", plan.dense, model.parameters(), Hooks())
     write_bytes(output, save({name: tensor.contiguous() for name, tensor in model.state_dict().items()}))
     return error_rate(model, data)

@@ -1,4 +1,9 @@
-"""The pipeline: dense weights -> four `.dcz` files, each written, read back, decoded and tested."""
+"""The pipeline: dense weights -> four `.dcz` files, each written, read back, decoded and tested.
+
+    shrink -> prune -> quantise -> share
+
+Runs of training change one model in place; where units were removed it is smaller than the one that a file describes.
+"""
 
 import copy
 from collections.abc import Callable, Mapping
@@ -9,36 +14,37 @@ import torch
 from torch import nn
 
 from dcsim.artifact import VARIANTS, CompressedModel, Floats, GapBits, Variant, pack, pack_linked
-from dcsim.compression import stages
-from dcsim.compression.joint import Joint, compressible
-from dcsim.compression.recipe import AnyRecipe, JointRecipe, Recipe
-from dcsim.compression.share import Clusters
-from dcsim.compression.store import Stage, write_stages
-from dcsim.compression.training import Teacher, error_rate, forward
+from dcsim.compression.codebooks import Quantising, Sharing
+from dcsim.compression.prune import Pruning
+from dcsim.compression.recipe import Recipe
+from dcsim.compression.shrink import shrink
+from dcsim.compression.store import CHECKPOINT_FILE, Stage, write_stages
+from dcsim.compression.structure import compressible, drop_dead_units, find_units, in_full_shape, set_shapes
+from dcsim.compression.training import Checkpoint, OnProgress, Teacher, Trainer, error_rate, forward
 from dcsim.datasets import Dataset
 from dcsim.errors import ConfigError, NetworkError
 
-#: stage, done, total, note: called often while training
-OnProgress = Callable[[str, int, int, str], None]
 OnStage = Callable[[Stage], None]
 
 
 def compress(
     model: nn.Module,
-    recipe: AnyRecipe,
+    recipe: Recipe,
     dataset: Dataset,
     folder: Path,
     *,
     network: str,
     key: str,
-    on_progress: OnProgress = lambda stage, done, total, note: None,
+    on_progress: OnProgress = lambda run, done, total, note: None,
     on_stage: OnStage = lambda stage: None,
     say: Callable[[str], None] = lambda message: None,
 ) -> tuple[Stage, ...]:
     """Run Deep Compression on `model` and leave `<variant>.dcz` and `stages.json` in `folder`.
 
+    A job that was killed leaves a checkpoint there, and the next one with the same key goes on from it.
+
     Args:
-        model: trained classifier; changed in place, it ends with the weights of the last file.
+        model: trained classifier; changed in place.
         network: name to record.
         key: fingerprint of all that the files depend on, to find them again.
         on_progress: called after every batch of training.
@@ -52,77 +58,144 @@ def compress(
     """
     require_layers(recipe, model)
     require_data(recipe, model, dataset)
+    files = _Files(folder, network, copy.deepcopy(model), dataset, on_stage)
+    checkpoint = Checkpoint(folder / CHECKPOINT_FILE, key)
+    saved = checkpoint.load()
+    recipe = counted(recipe, model)
     generator = torch.Generator().manual_seed(recipe.seed)
+    teacher = Teacher(copy.deepcopy(model), recipe.training.teacher_weight) if recipe.training.teacher_weight else None
+    trainer = Trainer(model, dataset, recipe.training, generator, teacher, on_progress, checkpoint, saved)
+    gap_bits = _gap_bits(recipe, model)
 
-    def on_batch(stage: str) -> Callable[[int, int, float], None]:
-        return lambda done, total, loss: on_progress(stage, done, total, f"loss {loss:.3f}")
+    files.add("dense", lambda: pack(network, "dense", state_weights(model)))
+    if saved:
+        say(f"going on in {saved['run']} after epoch {saved['epoch']}")
+        set_shapes(model, saved["model"])
+        model.load_state_dict(saved["model"])
+    if recipe.shrink:
+        shrink(trainer, recipe.shrink, {layer: files.shapes[f"{layer}.weight"][0] for layer in recipe.shrink.units})
+    if not trainer.skips("prune"):
+        pruning = Pruning(model, recipe)
+        trainer.fit("prune", recipe.prune, model.parameters(), pruning)
+        pruning.finish()
+        if recipe.prune.network_wide:
+            drop_dead_units(model)
+        _round_small_tensors(model, recipe)
+    files.add("pruned", lambda: pack(network, "pruned", files.full(model), gap_bits), reuse=trainer.skips("prune"))
+    quantising = None
+    if recipe.quantise and not trainer.skips("quantise"):
+        quantising = Quantising(model, recipe)
+        trainer.fit("quantise", recipe.quantise, model.parameters(), quantising)
+    sharing = Sharing(model, recipe, quantising)
+    trainer.fit("share", recipe.share, sharing.parameters(), sharing)
+    shared = sharing.finish()
+    _round_small_tensors(model, recipe)
+    if shared is None:
+        say(_centroids_in_use(sharing, recipe))
+    weights = files.full(model)
+    for variant in VARIANTS[2:]:
+        if shared is None:
+            files.add(variant, lambda v=variant: pack(network, v, weights, gap_bits))  # type: ignore[misc]
+        else:
+            codes = in_full_shape(shared.codes, files.shapes)
+            linked = (weights, shared.codebook, codes, shared.scales)
+            files.add(variant, lambda v=variant, linked=linked: pack_linked(network, v, *linked))  # type: ignore[misc]
+    write_stages(folder, network, recipe, key, dataset.name, torch.__version__, files.stages)
+    checkpoint.remove()
+    return tuple(files.stages)
 
-    def finish(packed: CompressedModel) -> Stage:
-        variant = packed.variant
-        path = folder / f"{variant}.dcz"
-        packed.save(path)
+
+class _Files:
+    """The folder of a job: every file is written, read back, decoded into the original architecture and tested.
+
+    Attributes:
+        shapes: of every floating-point tensor of the original, by name.
+        stages: what was added.
+    """
+
+    def __init__(self, folder: Path, network: str, original: nn.Module, dataset: Dataset, on_stage: OnStage) -> None:
+        self._folder, self._network, self._original = folder, network, original
+        self._dataset, self._on_stage = dataset, on_stage
+        self.shapes = {name: values.shape for name, values in state_weights(original).items()}
+        self.stages: list[Stage] = []
+
+    def full(self, model: nn.Module) -> dict[str, Floats]:
+        """The weights of `model` in the shapes of the original."""
+        return in_full_shape(state_weights(model), self.shapes)
+
+    def add(self, variant: Variant, packed: Callable[[], CompressedModel], *, reuse: bool = False) -> None:
+        """Write what `packed` gives; with `reuse` the file is there, from before the job was killed."""
+        path = self._folder / f"{variant}.dcz"
+        if not reuse:
+            packed().save(path)
         stored = CompressedModel.load(path)
-        load_weights(model, stored.decode())
-        stage = Stage(variant, stored.file_bytes, stored.compression_ratio, error_rate(model, dataset), stored.sha256)
-        on_stage(stage)
-        return stage
-
-    def packed(variant: Variant) -> CompressedModel:
-        return pack(network, variant, state_weights(model), gap_bits)
-
-    gap_bits: dict[str, GapBits] = {}
-    done = [finish(packed("dense"))]
-    if isinstance(recipe, JointRecipe):
-        teacher = Teacher(copy.deepcopy(model), recipe.teacher_weight) if recipe.teacher_weight else None
-        joint = Joint(model, dataset, recipe, generator, teacher)
-        joint.prune(on_batch("prune"))
-        done.append(finish(packed("pruned")))
-        joint.quantise(on_batch("quantise"))
-        shared = joint.share(on_batch("share"))
-        linked = (shared.codebook, shared.codes, shared.scales)
-        done += [finish(pack_linked(network, v, state_weights(model), *linked)) for v in VARIANTS[2:]]
-    else:
-        gap_bits |= {stages.tensor_name(model, name): layer.gap_bits for name, layer in recipe.layers.items()}
-        stages.prune(model, dataset, recipe, generator, on_batch("prune"))
-        done.append(finish(packed("pruned")))
-        clusters = stages.share(model, dataset, recipe, generator, on_batch("share"))
-        say(_centroids_in_use(clusters, recipe))
-        done += [finish(packed(variant)) for variant in VARIANTS[2:]]
-    write_stages(folder, network, recipe, key, dataset.name, torch.__version__, done)
-    return tuple(done)
+        load_weights(self._original, stored.decode())
+        test_error = error_rate(self._original, self._dataset)
+        self.stages.append(Stage(variant, stored.file_bytes, stored.compression_ratio, test_error, stored.sha256))
+        self._on_stage(self.stages[-1])
 
 
-def _centroids_in_use(clusters: Mapping[str, Clusters], recipe: Recipe) -> str:
+def counted(recipe: Recipe, model: nn.Module) -> Recipe:
+    """A share of the network as a count, which stays the same when units are removed."""
+    if recipe.prune.density is None:
+        return recipe
+    n_all = sum(tensor.numel() for tensor in compressible(model, recipe).values())
+    n_kept = max(1, round(recipe.prune.density * n_all))
+    return recipe.model_copy(update={"prune": recipe.prune.model_copy(update={"n_kept": n_kept, "density": None})})
+
+
+def _gap_bits(recipe: Recipe, model: nn.Module) -> dict[str, GapBits]:
+    layers = {name: recipe.layer_of(name, tensor.dim()) for name, tensor in compressible(model, recipe).items()}
+    return {name: layer.gap_bits for name, layer in layers.items() if layer}
+
+
+def _centroids_in_use(sharing: Sharing, recipe: Recipe) -> str:
     """A start other than `optimal` may leave centroids without weights, in the gap that pruning leaves about zero."""
-    counts = [f"{name} {len(c.centroids) - c.n_empty} of {len(c.centroids)}" for name, c in clusters.items()]
+    found = {name.removesuffix(".weight"): book.clusters for name, book in sharing.distinct.items()}
+    counts = [f"{name} {len(c.centroids) - c.n_empty} of {len(c.centroids)}" for name, c in found.items() if c]
     return f"centroids in use, {recipe.centroids} start: {', '.join(counts)}"
 
 
-def require_layers(recipe: AnyRecipe, model: nn.Module) -> None:
+@torch.no_grad()
+def _round_small_tensors(model: nn.Module, recipe: Recipe) -> None:
+    """Round one-dimensional tensors that the recipe does not compress to its format, those that fit its range."""
+    if recipe.small_tensors == "fp16":
+        named = compressible(model, recipe)
+        for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+            rounded = tensor.half().float() if tensor.is_floating_point() else tensor
+            if tensor.dim() < 2 and name not in named and torch.isfinite(rounded).all():
+                tensor.copy_(rounded)
+
+
+def require_layers(recipe: Recipe, model: nn.Module) -> None:
     """Refuse a recipe whose layers the model does not have. Raises ConfigError with the names there are."""
-    if isinstance(recipe, JointRecipe):
-        known = compressible(model)
-        unknown = [layer for layer in recipe.prune.units if f"{layer}.weight" not in known]
-        n_all = sum(tensor.numel() for tensor in known.values())
-        if unknown:
-            raise ConfigError(f"recipe {recipe.name}: units of {', '.join(unknown)}: the network has no such layer")
-        if recipe.prune.n_kept > n_all:
-            raise ConfigError(f"recipe {recipe.name}: n_kept is {recipe.prune.n_kept}, the network has {n_all} weights")
-        return
     usable = {name: tensor for name, tensor in model.named_parameters() if tensor.requires_grad and tensor.any()}
-    missing = [name for name in recipe.layers if stages.tensor_name(model, name) not in usable]
-    if missing:
+    matched = [recipe.layer_of(name, tensor.dim()) for name, tensor in usable.items()]
+    idle = [pattern for pattern, layer in recipe.layers.items() if all(layer is not found for found in matched)]
+    if idle:
         weights = [n.removesuffix(".weight") for n, t in usable.items() if n.endswith(".weight") and t.dim() > 1]
         raise ConfigError(
-            f"recipe {recipe.name}: layers {', '.join(missing)} cannot be compressed: not in the network, without "
-            f"weights, frozen or all zero; it has {', '.join(sorted(weights))}, and any other tensor by its full name"
+            f"recipe {recipe.name}: layers {', '.join(idle)} cannot be compressed: not in the network, named before, "
+            f"without weights, frozen or all zero; it has {', '.join(sorted(weights))}, and any other tensor by its "
+            "full name"
         )
-    twice = [name for name in recipe.layers if f"{name}.weight" in recipe.layers]
-    if twice:
-        raise ConfigError(f"recipe {recipe.name}: {twice[0]} and {twice[0]}.weight are the same tensor; name it once")
+    n_all = sum(tensor.numel() for tensor in compressible(model, recipe).values())
+    if recipe.prune.n_kept is not None and recipe.prune.n_kept > n_all:
+        raise ConfigError(f"recipe {recipe.name}: n_kept is {recipe.prune.n_kept}, the network has {n_all} weights")
+    found = find_units(model) if recipe.shrink else {}
+    for layer, n_units in (recipe.shrink.units if recipe.shrink else {}).items():
+        if layer not in found:
+            raise ConfigError(
+                f"recipe {recipe.name}: units of {layer} cannot be removed: no such layer, or what it gives is added "
+                "to or joined with another's, or is the network's output; those of these layers can: "
+                + (", ".join(found) or "none")
+            )
+        n_now = len(model.get_parameter(f"{layer}.weight"))
+        if n_units > n_now:
+            raise ConfigError(f"recipe {recipe.name}: {layer} cannot keep {n_units} units, it has {n_now}")
 
 
-def require_data(recipe: AnyRecipe, model: nn.Module, dataset: Dataset) -> None:
+def require_data(recipe: Recipe, model: nn.Module, dataset: Dataset) -> None:
     """Refuse a model and data that do not go together, before any file is written.
 
     Raises:
@@ -130,8 +203,7 @@ def require_data(recipe: AnyRecipe, model: nn.Module, dataset: Dataset) -> None:
         NetworkError: the forward fails, or its output has no score for some class.
     """
     shape = dataset.train_inputs.shape
-    runs = [recipe.prune, recipe.share, *([recipe.quantise] if isinstance(recipe, JointRecipe) else [])]
-    if any(run.shift_pixels for run in runs) and len(shape) != 4:
+    if recipe.training.shift_pixels and len(shape) != 4:
         raise ConfigError(
             f"recipe {recipe.name}: shift_pixels needs images (n, channels, height, width), the inputs are {shape}; "
             "set it to 0"

@@ -6,7 +6,7 @@ import numpy as np
 
 from dcsim.artifact import GapBits
 from dcsim.artifact.packing import require_gap_bits
-from dcsim.compression.recipe import AnyRecipe, JointRecipe, LayerRecipe
+from dcsim.compression.recipe import LayerRecipe, Recipe
 from dcsim.compression.share import Initialization
 from dcsim.errors import ArtifactError, ConfigError
 
@@ -88,18 +88,17 @@ class Overrides:
             raise ConfigError(f"--as-is changes no weight, so {', '.join(changed)} cannot be given with it")
         return AsIs("auto" if self.gap_bits is None else self.gap_bits)
 
-    def of_recipe(self, recipe: AnyRecipe) -> AnyRecipe:
+    def of_recipe(self, recipe: Recipe) -> Recipe:
         """The recipe with these in every layer. Raises ConfigError for what the recipe does not have."""
-        if isinstance(recipe, JointRecipe):
-            if any(value is not None for value in vars(self).values()):
-                raise ConfigError(f"recipe {recipe.name} has no figures for each layer: edit a copy of it instead")
-            return recipe
         if self.threshold is not None:
             raise ConfigError("a threshold is for --post-training; a recipe prunes to a density")
         given = {"density": self.density, "code_bits": self.code_bits, "gap_bits": self.gap_bits}
         update = {name: value for name, value in given.items() if value is not None}
+        if update and (recipe.prune.network_wide or recipe.share.codebook == "network"):
+            raise ConfigError(f"recipe {recipe.name} has no figures for each layer: edit a copy of it instead")
+        replaced = update | ({"quality": None} if self.density is not None else {})
         layers = {
-            name: LayerRecipe.model_validate(layer.model_dump() | update) for name, layer in recipe.layers.items()
+            name: LayerRecipe.model_validate(layer.model_dump() | replaced) for name, layer in recipe.layers.items()
         }
         return recipe.model_copy(
             update={"layers": layers, **({"centroids": self.centroids} if self.centroids is not None else {})}

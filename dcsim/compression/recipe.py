@@ -1,97 +1,161 @@
-"""What a recipe YAML says: how a network is trained, pruned and shared."""
+"""What a recipe YAML says: how a network is shrunk, pruned, quantised and shared."""
 
-from pathlib import Path
+from fnmatch import fnmatchcase
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from dcsim.codec.relative_index import MAX_GAP_BITS
 from dcsim.compression.share import Initialization
-from dcsim.config import SourcedSpec, Spec, load_spec, parse_yaml
+from dcsim.config import SourcedSpec, Spec
 
 Count = Annotated[int, Field(gt=0)]
+Density = Annotated[float, Field(gt=0, le=1)]
+NotNegative = Annotated[float, Field(ge=0)]
 
 
 class TrainingSpec(Spec):
-    """One run of the training loop: AdamW, its rate falling linearly to 1 % of `learning_rate`.
+    """What every run of the training loop has in common.
 
     The number of threads is part of it, because the order of floating-point sums, and so every byte, depends on it.
     """
 
-    epochs: Annotated[int, Field(ge=0)]
     batch_size: Count
-    learning_rate: Annotated[float, Field(gt=0)]
-    weight_decay: Annotated[float, Field(ge=0)]
+    weight_decay: NotNegative  # AdamW's, of tensors of two and more dimensions
     shift_pixels: Annotated[int, Field(ge=0, le=8)]
     n_threads: Annotated[int, Field(ge=1, le=256)]
+    teacher_weight: Annotated[float, Field(ge=0, le=1)] = 0.0  # of the dense network's answers in the loss
 
 
-class PruneSpec(TrainingSpec):
-    """Magnitude pruning while training: the kept share falls geometrically from 1 to the target in `n_steps` steps."""
+class RunSpec(Spec):
+    """One run: AdamW, its rate falling linearly to 1 % of `learning_rate`."""
 
+    epochs: Annotated[int, Field(ge=0)]
+    learning_rate: Annotated[float, Field(gt=0)]
+
+
+class ShrinkSpec(Spec):
+    """Whole units (filters, neurons) go, the least salient first, and the network is physically smaller afterwards.
+
+    Each step is a run of its own: train, then remove; the count falls geometrically.
+    """
+
+    units: Annotated[dict[str, Count], Field(min_length=1)]  # that stay, by layer
     n_steps: Count
     epochs_per_step: Count
+    learning_rate: Annotated[float, Field(gt=0)]
+
+
+class PruneSpec(RunSpec):
+    """Pruning while training. What stays is a count or a share of the whole network, or is said of each layer.
+
+    Schedules: `one-shot` before the first batch; `iterative` in `n_steps` steps, each keeping the same share of what
+    the one before kept; `gradual` every hundred batches.
+    """
+
+    criterion: Literal["magnitude", "saliency"] = "magnitude"
+    schedule: Literal["one-shot", "iterative", "gradual"]
+    n_steps: Count = 1  # iterative only
+    epochs_per_step: Count = 1  # iterative only
+    n_kept: Count | None = None
+    density: Density | None = None
+    regrow: bool = False  # pruned weights go on learning and may come back
+    l1_weight: NotNegative = 0.0  # of the sum of magnitudes in the loss
+    l2_weight: NotNegative = 0.0  # of the sum of squares in the loss
 
     @model_validator(mode="after")
-    def _steps_fit(self) -> Self:
-        if self.epochs < self.n_steps * self.epochs_per_step:
+    def _possible(self) -> Self:
+        if self.schedule == "iterative" and self.epochs < self.n_steps * self.epochs_per_step:
             raise ValueError(
                 f"epochs is the total: {self.n_steps} steps of {self.epochs_per_step} need at least as many"
             )
+        if self.n_kept is not None and self.density is not None:
+            raise ValueError("n_kept and density were both given: give one, or neither and one for each layer")
+        return self
+
+    @property
+    def network_wide(self) -> bool:
+        return self.n_kept is not None or self.density is not None
+
+
+class ShareSpec(RunSpec):
+    """Sharing: codes stay, centroids are trained by the summed gradients of those that share them."""
+
+    codebook: Literal["layer", "network"]  # one for each layer, or one for all and a scale for each tensor
+    n_codes: Annotated[int, Field(ge=1, le=255)] | None = None  # of the network's, zero not counted
+    rate_weight: NotNegative = 0.0  # squared error that a bit of code length is worth, in squared mean magnitudes
+
+    @model_validator(mode="after")
+    def _counted(self) -> Self:
+        if (self.codebook == "network") != (self.n_codes is not None):
+            raise ValueError("n_codes belongs to a codebook of the network; those of layers have code_bits")
         return self
 
 
 class LayerRecipe(Spec):
-    """Targets of one tensor: of a layer's weights, named as its module is, or of another by its full name."""
+    """Targets of the tensors that a name or glob means: of a layer's weights, or of any tensor by its full name.
 
-    density: Annotated[float, Field(gt=0, le=1)]
-    code_bits: Annotated[int, Field(ge=1, le=10)]
-    gap_bits: Annotated[int, Field(ge=0, le=MAX_GAP_BITS)] | Literal["auto"]
+    `quality` is the threshold of Han et al. (NIPS 2015), in standard deviations of the layer's dense weights.
+    """
+
+    density: Density | None = None
+    quality: NotNegative | None = None
+    code_bits: Annotated[int, Field(ge=1, le=10)] | None = None
+    gap_bits: Annotated[int, Field(ge=0, le=MAX_GAP_BITS)] | Literal["auto"] = "auto"
 
 
 class Recipe(SourcedSpec):
     """How one network is compressed."""
 
     seed: Annotated[int, Field(ge=0)]
-    small_tensors: Literal["fp16", "fp32"]  # those of one dimension that `layers` does not name
-    codebooks: Literal["fp16", "fp32"]
-    centroids: Initialization = "linear"  # where k-means begins: what Deep Compression, section 3.2, chose
+    training: TrainingSpec
+    shrink: ShrinkSpec | None = None
     prune: PruneSpec
-    share: TrainingSpec
-    layers: Annotated[dict[str, LayerRecipe], Field(min_length=1)]
+    quantise: RunSpec | None = None  # weights seen through the codebook while they are trained
+    share: ShareSpec
+    layers: dict[str, LayerRecipe] = Field(default={})  # by name or glob; none: all matrices and their biases
+    small_tensors: Literal["fp16", "fp32"] = "fp16"  # those that `layers` does not name
+    codebooks: Literal["fp16", "fp32"] = "fp16"
+    centroids: Initialization = "linear"  # where k-means begins: what Deep Compression, section 3.2, chose
 
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        per_layer = not self.prune.network_wide
+        if (per_layer or self.share.codebook == "layer") and not self.layers:
+            raise ValueError("without layers, prune needs n_kept or density, and share codebook: network with n_codes")
+        for name, layer in self.layers.items():
+            if per_layer and (layer.density is None) == (layer.quality is None):
+                raise ValueError(f"layers.{name} needs a density or a quality")
+            if not per_layer and (layer.density is not None or layer.quality is not None):
+                raise ValueError(f"layers.{name} has a target of its own, but prune has one for the network")
+            if (self.share.codebook == "layer") != (layer.code_bits is not None):
+                raise ValueError(f"layers.{name}: code_bits belongs to a codebook of each layer, and is needed there")
+        together = self.share.codebook == "network"
+        if together and self.codebooks != "fp16":
+            raise ValueError("the codebook of a network and its scales are fp16")
+        if together and any(layer.gap_bits != "auto" for layer in self.layers.values()):
+            raise ValueError("with a codebook of the network, gap_bits are chosen by size: leave them out")
+        return self
 
-class GlobalPruneSpec(TrainingSpec):
-    """Pruning of the network as a whole while training: the least salient weights go first, wherever they are."""
+    @property
+    def n_epochs(self) -> int:
+        """Of all runs."""
+        shrink = self.shrink.n_steps * self.shrink.epochs_per_step if self.shrink else 0
+        return shrink + self.prune.epochs + (self.quantise.epochs if self.quantise else 0) + self.share.epochs
 
-    n_kept: Count  # weights and biases that stay, at most
-    units: dict[str, Count] = Field(default={})  # output units (filters, neurons) that stay at most, by layer
+    def layer_of(self, tensor: str, n_dimensions: int) -> LayerRecipe | None:
+        """What `layers` says of a tensor.
 
-
-class JointRecipe(SourcedSpec):
-    """How a network is compressed as a whole: pruned by saliency, one codebook for all layers, biases among them."""
-
-    seed: Annotated[int, Field(ge=0)]
-    n_codes: Annotated[int, Field(ge=1, le=255)]  # values of the codebook, zero not counted
-    rate_weight: Annotated[float, Field(ge=0)]  # squared error that a bit of code length is worth, in mean magnitudes
-    teacher_weight: Annotated[float, Field(ge=0, le=1)]  # of the dense network's answers in the loss
-    prune: GlobalPruneSpec
-    quantise: TrainingSpec
-    share: TrainingSpec
-
-
-AnyRecipe = Recipe | JointRecipe
-
-
-def load_recipe_file(path: Path) -> AnyRecipe:
-    """The recipe of a YAML file; one that says how to `quantise` is of the network as a whole. Raises ConfigError."""
-    try:
-        tree = parse_yaml(path.read_text(encoding="utf-8"), str(path))[0]
-    except (OSError, UnicodeDecodeError):
-        tree = None  # which load_spec explains
-    if isinstance(tree, dict) and "quantise" in tree:
-        return load_spec(JointRecipe, path)
-    return load_spec(Recipe, path)
+        The first pattern that matches counts. A glob means matrices and filters by their module's name, or, ending in
+        a plain `.bias` or the like, any tensors.
+        """
+        module, _, part = tensor.rpartition(".")
+        for pattern, layer in self.layers.items():
+            if pattern == tensor or (pattern.endswith(f".{part}") and fnmatchcase(tensor, pattern)):
+                return layer
+            if part == "weight" and (pattern == module or (n_dimensions > 1 and fnmatchcase(module, pattern))):
+                return layer
+        return None
 
 
 class DenseTraining(SourcedSpec):
@@ -99,3 +163,4 @@ class DenseTraining(SourcedSpec):
 
     seed: Annotated[int, Field(ge=0)]
     training: TrainingSpec
+    dense: RunSpec

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from dcsim import __version__
 from dcsim.artifact import VARIANTS, Variant, Weights
-from dcsim.compression.recipe import AnyRecipe
+from dcsim.compression.recipe import Recipe
 from dcsim.config import shipped
 from dcsim.datasets import cache_folder
 from dcsim.files import sha256, sha256_of_file, write_bytes
 
 STAGES_FILE = "stages.json"
+CHECKPOINT_FILE = "checkpoint.pt"
 SCHEMA_VERSION = 1
 
 
@@ -33,7 +34,7 @@ class Stage:
     file_sha256: str
 
 
-def cache_key(recipe: AnyRecipe, weights: Weights, data_fingerprint: str, architecture: str) -> str:
+def cache_key(recipe: Recipe, weights: Weights, data_fingerprint: str, architecture: str) -> str:
     """Fingerprint of everything the files depend on: recipe without its prose, weights, data, operators."""
     content = recipe.model_dump_json(exclude={"description", "sources"})
     parts = [f"{name} {array.shape} {sha256(array.tobytes())}" for name, array in sorted(weights.items())]
@@ -41,7 +42,7 @@ def cache_key(recipe: AnyRecipe, weights: Weights, data_fingerprint: str, archit
 
 
 def write_stages(
-    folder: Path, network: str, recipe: AnyRecipe, key: str, dataset: str, torch_version: str, stages: Sequence[Stage]
+    folder: Path, network: str, recipe: Recipe, key: str, dataset: str, torch_version: str, stages: Sequence[Stage]
 ) -> None:
     """Write `stages.json`, the last file of a compression: a folder without it is unfinished. Raises OutputError."""
     about = {

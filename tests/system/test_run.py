@@ -159,20 +159,18 @@ def test_a_recipe_prunes_and_shares_a_bias_that_it_names(dcsim: Dcsim, own_netwo
     (own_network / "bias.yaml").write_text(recipe + '  "1.weight": {density: 1, code_bits: 2, gap_bits: auto}\n')
     twice = dcsim("compress", "own:build", "--data", "own:data", "--recipe", "bias.yaml", "-o", "out")
     assert twice.returncode == 2
-    assert "1 and 1.weight are the same tensor" in twice.stderr
+    assert "layers 1.weight cannot be compressed" in twice.stderr
+    assert "named before" in twice.stderr
 
 
 JOINT = """
 name: joint
 seed: 3
-n_codes: 5
-rate_weight: 0.02
-teacher_weight: 0.5
-prune:
-  {n_kept: 200, units: {"1": 16}, epochs: 40, batch_size: 50, learning_rate: 0.01,
-   weight_decay: 0, shift_pixels: 0, n_threads: 1}
-quantise: {epochs: 6, batch_size: 50, learning_rate: 0.003, weight_decay: 0, shift_pixels: 0, n_threads: 1}
-share: {epochs: 3, batch_size: 50, learning_rate: 0.001, weight_decay: 0, shift_pixels: 0, n_threads: 1}
+training: {batch_size: 50, weight_decay: 0, shift_pixels: 0, n_threads: 1, teacher_weight: 0.5}
+shrink: {units: {"1": 16}, n_steps: 2, epochs_per_step: 2, learning_rate: 0.01}
+prune: {criterion: saliency, schedule: gradual, n_kept: 200, epochs: 40, learning_rate: 0.01}
+quantise: {epochs: 6, learning_rate: 0.003}
+share: {codebook: network, n_codes: 5, rate_weight: 0.02, epochs: 3, learning_rate: 0.001}
 """
 
 
@@ -198,7 +196,9 @@ def test_a_network_is_compressed_as_a_whole(dcsim: Dcsim, own_network: Path) -> 
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [
-        ('units: {"1": 16}', 'units: {"7": 16}', "units of 7: the network has no such layer"),
+        ('units: {"1": 16}', 'units: {"7": 16}', "units of 7 cannot be removed: no such layer"),
+        ('units: {"1": 16}', 'units: {"3": 2}', "units of 3 cannot be removed"),
+        ('units: {"1": 16}', 'units: {"1": 33}', "1 cannot keep 33 units, it has 32"),
         ("n_kept: 200", "n_kept: 3000", "n_kept is 3000, the network has 2212 weights"),
         ("n_codes: 5", "n_codes: 300", "n_codes"),
         ("quantise: {epochs: 6", "quantise: {epochs: -1", "quantise.epochs"),

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import Field, ValidationError
 
-from dcsim.compression.recipe import DenseTraining, load_recipe_file
+from dcsim.compression.recipe import DenseTraining, Recipe
 from dcsim.config import SourcedSpec, Spec, find_yaml, known_yaml, load_spec, parse_spec, parse_yaml, shipped
 from dcsim.errors import ConfigError
 from dcsim.explore.budget import Budget
@@ -279,7 +279,7 @@ def described(path: Path) -> SourcedSpec:
     if path.parent.name == "budget":
         return load_spec(Budget, path)
     if path.stem.startswith("recipe"):
-        return load_recipe_file(path)
+        return load_spec(Recipe, path)
     classes: dict[str, Any] = {"network": NetworkSpec, "training": DenseTraining}
     loaded: SourcedSpec = load_spec(classes[path.stem.partition("-")[0]], path)
     return loaded
