@@ -49,7 +49,7 @@ FETCH_FAULTS = (
     tarfile.TarError,
 )
 
-HELD_OUT = 10_000
+HELD_OUT_SHARE = 6  # one training example in so many is held out: 10,000 of MNIST's 60,000
 
 Say = Callable[[str], None]
 
@@ -79,6 +79,22 @@ class Dataset:
             return self.checksum
         arrays = (self.train_inputs, self.train_labels, self.test_inputs, self.test_labels)
         return sha256("\n".join(f"{a.shape} {sha256(np.ascontiguousarray(a).tobytes())}" for a in arrays).encode())
+
+    def held_out(self) -> "Dataset":
+        """The training examples alone, the last sixth of them as the test part: to choose recipes by.
+
+        Raises:
+            DatasetError: there are too few.
+        """
+        split = len(self.train_labels) - len(self.train_labels) // HELD_OUT_SHARE
+        return Dataset(
+            f"{self.name}-held-out",
+            self.train_inputs[:split],
+            self.train_labels[:split],
+            self.train_inputs[split:],
+            self.train_labels[split:],
+            sha256(f"{self.fingerprint} {split}".encode()),
+        )
 
     def __post_init__(self) -> None:
         for split in ("train", "test"):
@@ -119,16 +135,7 @@ def load_mnist(say: Say = lambda message: None) -> Dataset:
 
 def mnist_held_out() -> Dataset:
     """MNIST's training digits alone, the last 10,000 of them as the test set: to choose recipes by. As load_mnist."""
-    mnist = load_mnist()
-    split = len(mnist.train_labels) - HELD_OUT
-    return Dataset(
-        "mnist-held-out",
-        mnist.train_inputs[:split],
-        mnist.train_labels[:split],
-        mnist.train_inputs[split:],
-        mnist.train_labels[split:],
-        sha256(f"{mnist.fingerprint} {split}".encode()),
-    )
+    return load_mnist().held_out()
 
 
 def mnist_checksum() -> str:

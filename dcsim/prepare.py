@@ -138,6 +138,22 @@ def compress(
     return Compression(network, plan.name, target, stages, reused=False)
 
 
+def load_trained(
+    network: str, weights: Path | None, dataset: str, listener: Listener
+) -> "tuple[Network, torch.nn.Module, Dataset]":
+    """A network with its dense weights, and its data. Raises DcsimError for bad input of any kind."""
+    from dcsim.compression import pipeline
+
+    found = find_network(network, dataset)
+    if found.synthetic:
+        raise NetworkError(f"{network} is given by numbers only, it has no weights to try")
+    model, data = found.build(), load_dataset(found, listener)
+    dense = dense_weights(found, weights)
+    if dense is not None:
+        pipeline.load_weights(model, dense)
+    return found, model, data
+
+
 def _architecture(network: Network, model: "torch.nn.Module", data: Dataset) -> str:
     """What the network computes: the builder's name for one of models/, the exported operators for one's own.
 

@@ -115,6 +115,7 @@ def compress(
     centroids: Annotated[
         Initialization | None, typer.Option("--centroids", help="Where k-means begins: as the paper, linear.")
     ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Instead of the recipe's.")] = None,
     data: DataOption = "",
     fresh: FreshOption = False,
 ) -> None:
@@ -125,7 +126,7 @@ def compress(
     from dcsim.report.terminal import console, listening, print_stage
 
     overrides = Overrides(
-        density, threshold, code_bits, gap_bits_from(gap_bits), centroids.value if centroids else None
+        density, threshold, code_bits, gap_bits_from(gap_bits), centroids.value if centroids else None, seed
     )
     if as_is or post_training:
         if weights is None or output is None:

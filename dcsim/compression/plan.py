@@ -1,6 +1,7 @@
 """What a person may ask of a compression for one run, with a recipe or without."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -61,6 +62,7 @@ class Overrides:
     code_bits: int | None = None
     gap_bits: GapBits | None = None
     centroids: Initialization | None = None
+    seed: int | None = None
 
     def __post_init__(self) -> None:
         if self.density is not None and not 0 < self.density <= 1:
@@ -78,31 +80,44 @@ class Overrides:
 
     def post_training(self) -> PostTraining:
         """The defaults with these in their place."""
+        self._require_no_seed()
         given = {name: value for name, value in vars(self).items() if value is not None}
         return PostTraining(**given)
 
     def packing(self) -> AsIs:
         """What can be asked of weights that stay as they are. Raises ConfigError for anything but gap bits."""
+        self._require_no_seed()
         changed = [option for name, option in CHANGES_WEIGHTS.items() if getattr(self, name) is not None]
         if changed:
             raise ConfigError(f"--as-is changes no weight, so {', '.join(changed)} cannot be given with it")
         return AsIs("auto" if self.gap_bits is None else self.gap_bits)
 
+    def _require_no_seed(self) -> None:
+        if self.seed is not None:
+            raise ConfigError("a seed is for a recipe: nothing is drawn without training")
+
     def of_recipe(self, recipe: Recipe) -> Recipe:
         """The recipe with these in every layer. Raises ConfigError for what the recipe does not have."""
         if self.threshold is not None:
             raise ConfigError("a threshold is for --post-training; a recipe prunes to a density")
+        update: dict[str, Any] = {}
+        if self.seed is not None:
+            update["seed"] = self.seed
+        if self.centroids is not None:
+            update["centroids"] = self.centroids
         given = {"density": self.density, "code_bits": self.code_bits, "gap_bits": self.gap_bits}
-        update = {name: value for name, value in given.items() if value is not None}
-        if update and (recipe.prune.network_wide or recipe.share.codebook == "network"):
-            raise ConfigError(f"recipe {recipe.name} has no figures for each layer: edit a copy of it instead")
-        replaced = update | ({"quality": None} if self.density is not None else {})
-        layers = {
-            name: LayerRecipe.model_validate(layer.model_dump() | replaced) for name, layer in recipe.layers.items()
-        }
-        return recipe.model_copy(
-            update={"layers": layers, **({"centroids": self.centroids} if self.centroids is not None else {})}
-        )
+        of_layers: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        if recipe.prune.network_wide and "density" in of_layers:
+            density = of_layers.pop("density")
+            update["prune"] = recipe.prune.model_copy(update={"density": density, "n_kept": None})
+        elif "density" in of_layers:
+            of_layers["quality"] = None
+        if of_layers and recipe.share.codebook == "network":
+            raise ConfigError(f"recipe {recipe.name} has one codebook for all layers: edit a copy of it instead")
+        if of_layers:
+            layers = recipe.layers.items()
+            update["layers"] = {n: LayerRecipe.model_validate(layer.model_dump() | of_layers) for n, layer in layers}
+        return recipe.model_copy(update=update)
 
 
 def gap_bits_from(text: str | None) -> GapBits | None:

@@ -158,6 +158,20 @@ class Recipe(SourcedSpec):
         return None
 
 
+def search_base(name: str) -> Recipe:
+    """A recipe for any network, to search around: global saliency, one codebook, the dense network as teacher."""
+    assumed = "assumption: what did well on the LeNets"
+    return Recipe(
+        name=name,
+        seed=0,
+        training=TrainingSpec(batch_size=128, weight_decay=0.0, shift_pixels=0, n_threads=1, teacher_weight=0.5),
+        prune=PruneSpec(criterion="saliency", schedule="gradual", n_kept=1, epochs=28, learning_rate=2e-3),
+        quantise=RunSpec(epochs=5, learning_rate=3e-4),
+        share=ShareSpec(codebook="network", n_codes=8, rate_weight=0.02, epochs=3, learning_rate=3e-4),
+        sources=dict.fromkeys(("seed", "training", "prune", "quantise", "share"), assumed),
+    )
+
+
 class DenseTraining(SourcedSpec):
     """`models/<name>/training.yaml`: how the dense weights beside it were made."""
 

@@ -185,7 +185,10 @@ def _replace(module: nn.Module, part: str, tensor: torch.Tensor) -> None:
 
 @torch.no_grad()
 def drop_dead_units(model: nn.Module) -> None:
-    """Remove the units that nothing reads, or that have nothing to say, until there are none; one of a layer stays."""
+    """Remove the units that nothing reads, or that have nothing to say, until there are none; one of a layer stays.
+
+    Then those with the most weights come first, since gaps of like sizes lie together and take fewer bits.
+    """
     found = find_units(model)
     changed = True
     while changed:
@@ -200,6 +203,12 @@ def drop_dead_units(model: nn.Module) -> None:
             if not alive.all():
                 keep_units(model, units, alive.nonzero()[:, 0])
                 changed = True
+    for units in found.values():
+        parts = [model.get_parameter(f"{name}.weight").ne(0) for name in (units.layer, *units.readers)]
+        n_weights = parts[0].flatten(1).sum(1)
+        for part in parts[1:]:
+            n_weights += _by_unit(part, len(n_weights)).sum((0, 2))
+        keep_units(model, units, torch.sort(n_weights, descending=True, stable=True).indices)
 
 
 def _alive(model: nn.Module, units: Units) -> torch.Tensor:

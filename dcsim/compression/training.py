@@ -18,7 +18,7 @@ from dcsim.errors import NetworkError
 from dcsim.files import write_bytes
 
 FINAL_RATE = 0.01
-EVALUATION_BATCH = 2000
+EVALUATION_BATCH = 250  # more take longer: their activations leave the caches
 TEMPERATURE = 3.0  # assumption: in the range that Hinton et al. found to work
 SMOOTHING = 0.98  # of the loss and error that are shown
 CHECKPOINT_EVERY_S = 20.0  # seconds between two writes at least

@@ -9,6 +9,7 @@ from dcsim.compression.recipe import Recipe
 from dcsim.errors import ConfigError
 from dcsim.prepare import load_recipe
 from dcsim.zoo import find_network
+from tests.recipes import recipe as plain
 
 EVERYTHING: dict[str, Any] = {"density": 0.3, "code_bits": 6, "gap_bits": 5, "centroids": "density"}
 
@@ -97,6 +98,24 @@ def test_one_figure_changes_one_figure_of_every_layer_and_no_other(recipe: Recip
         assert all(layer.pop(name) != EVERYTHING[name] for layer in before["layers"].values())
     assert after == before
     assert len(after["layers"]) == 3
+
+
+def test_a_seed_and_the_share_of_a_whole_network_are_taken_over() -> None:
+    whole = plain(prune={"n_kept": 20})
+    changed = Overrides(seed=7, density=0.25).of_recipe(whole)
+    assert (changed.seed, changed.prune.n_kept, changed.prune.density) == (7, None, 0.25)
+    by_quality = plain(
+        prune={"n_kept": None},
+        share={"codebook": "layer", "n_codes": None},
+        layers={"*": {"quality": 1.0, "code_bits": 3}},
+    )
+    layer = Overrides(density=0.25).of_recipe(by_quality).layers["*"]
+    assert (layer.density, layer.quality) == (0.25, None)
+    with pytest.raises(ConfigError, match="recipe plain has one codebook for all layers"):
+        Overrides(code_bits=4).of_recipe(whole)
+    for without_training in (Overrides(seed=1).post_training, Overrides(seed=1).packing):
+        with pytest.raises(ConfigError, match="a seed is for a recipe"):
+            without_training()
 
 
 def test_a_recipe_is_left_as_it_was(recipe: Recipe) -> None:

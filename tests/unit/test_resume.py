@@ -30,7 +30,7 @@ BY_LAYER = recipe(
 RUNS = {"joint": ("shrink 1", "shrink 2", "prune", "quantise", "share"), "by layer": ("prune", "share")}
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """As by a signal."""
 
 
@@ -56,7 +56,7 @@ def job(plan: Recipe, folder: Path, kill: tuple[str, int] | None = None, key: st
         if not said or said[-1] != run:
             said.append(run)
         if kill == (run, done):
-            raise Killed
+            raise KilledError
 
     compress(network(), plan, digits(), folder, network="n", key=key, on_progress=progress, say=said.append)
     return said
@@ -77,7 +77,7 @@ def test_a_killed_job_ends_in_the_same_bytes(name: str, plan: Recipe, tmp_path: 
     assert not (tmp_path / "whole" / CHECKPOINT_FILE).exists()
     for run in RUNS[name]:
         folder = tmp_path / run
-        with pytest.raises(Killed):
+        with pytest.raises(KilledError):
             job(plan, folder, kill=(run, 9))  # in the second epoch of six batches
         assert (folder / CHECKPOINT_FILE).exists()
         assert not (folder / STAGES_FILE).exists()
@@ -89,17 +89,17 @@ def test_a_killed_job_ends_in_the_same_bytes(name: str, plan: Recipe, tmp_path: 
 
 def test_one_killed_between_two_runs_does_the_end_of_the_first_again(tmp_path: Path) -> None:
     job(JOINT, tmp_path / "whole")
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         job(JOINT, tmp_path / "cut", kill=("quantise", 1))
     assert job(JOINT, tmp_path / "cut")[0] == "going on in prune after epoch 3"
     assert content(tmp_path / "cut") == content(tmp_path / "whole")
 
 
 def test_another_job_or_a_damaged_file_begins_anew(tmp_path: Path) -> None:
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         job(JOINT, tmp_path, kill=("prune", 9))
     assert job(JOINT, tmp_path, key="another")[0] == "shrink 1"
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         job(JOINT, tmp_path, kill=("prune", 9))
     checkpoint = tmp_path / CHECKPOINT_FILE
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
