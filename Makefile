@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 .DEFAULT_GOAL := help
-.PHONY: help install demo lint test bench fuzz models compressed
+.PHONY: help install demo lint test bench fuzz reproduce compressed
 
 help:           ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -36,13 +36,8 @@ fuzz: install   ## two million altered .dcz files: each is decoded or refused wi
 	$(PIP) --editable '.[fuzz]'
 	$(BIN)/python -m tests.attacks.fuzz -runs=2000000 -verbosity=0
 
-# What is committed under models/, made again from the seeds: about half an hour. The tests re-check the committed files.
-models: install  ## train and compress the networks of models/ again
-	set -e; for network in lenet-300-100 lenet-5; do \
-	  $(BIN)/dcsim train $$network -o models/$$network/dense.safetensors; \
-	  for recipe in default published; do $(MAKE) --no-print-directory compressed NETWORK=$$network RECIPE=$$recipe; done; \
-	done
-	$(MAKE) --no-print-directory compressed NETWORK=lenet-300-100 RECIPE=best
+reproduce: install  ## train and compress the LeNets of models/ again: an hour on two cores; NETWORKS=resnet-20 for that one
+	$(BIN)/python -m benchmarks.reproduce $(NETWORKS)
 
 compressed: install
 	set -e; folder=models/$(NETWORK)/compressed/$(RECIPE); \

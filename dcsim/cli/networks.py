@@ -129,11 +129,17 @@ def compress(
         density, threshold, code_bits, gap_bits_from(gap_bits), centroids.value if centroids else None, seed
     )
     if as_is or post_training:
-        if weights is None or output is None:
-            raise ConfigError("--as-is and --post-training need --weights FILE.safetensors and -o FILE.dcz")
-        if recipe or data or fresh or (as_is and post_training):
+        if recipe or fresh or (as_is and post_training) or (as_is and data):
             raise ConfigError("--as-is, --post-training and a recipe with its data exclude each other")
-        _compress_weights(weights, output, overrides, as_is, network)
+        if output is None or (weights is None and (as_is or network is None)):
+            raise ConfigError(
+                "--as-is and --post-training need --weights FILE.safetensors, or --post-training a network, and "
+                "-o FILE.dcz"
+            )
+        if post_training and network and (weights is None or data):
+            _compress_network(network, weights, output, overrides, data)
+        else:
+            _compress_weights(weights, output, overrides, as_is, network)
         return
     if network is None:
         raise ConfigError("name a network, or give --weights with --as-is or --post-training")
@@ -156,26 +162,31 @@ def compress(
     console().print(f"{done.folder}", soft_wrap=True)
 
 
-def _compress_weights(weights: Path, output: Path, overrides: "Overrides", as_is: bool, network: str | None) -> None:
+def _compress_weights(
+    weights: Path | None, output: Path, overrides: "Overrides", as_is: bool, network: str | None
+) -> None:
     from dcsim.compression.post_training import compress_checkpoint
-    from dcsim.report.terminal import console, listening
+    from dcsim.report.terminal import listening, print_packed
 
+    assert weights is not None
     require_outputs(output)
     plan = overrides.packing() if as_is else overrides.post_training()
     with listening() as listener:
         done = compress_checkpoint(weights, output, plan, network=network, on_progress=listener.progress)
-    screen = console(stderr=True)
-    if done.left_out:
-        screen.print(f"left out, not weights: {', '.join(done.left_out)}", soft_wrap=True)
-    if done.n_centroids:
-        screen.print(
-            f"{done.n_empty_centroids:,} of {done.n_centroids:,} centroids own no weight and are not stored",
-            soft_wrap=True,
-        )
-    console().print(
-        f"{output}: {done.n_tensors:,} tensors, {done.file_bytes:,} bytes, {done.compression_ratio:.1f}x",
-        soft_wrap=True,
-    )
+    print_packed(done)
+
+
+def _compress_network(network: str, weights: Path | None, output: Path, overrides: "Overrides", data: str) -> None:
+    """Without training, but with a network that can be run: what its outputs, or its error, become is measured."""
+    from dcsim.prepare import compress_network
+    from dcsim.report.terminal import console, listening, print_packed
+
+    require_outputs(output)
+    with listening() as listener:
+        done, comparison = compress_network(network, output, overrides.post_training(), weights, data, listener)
+    print_packed(done)
+    if comparison:
+        console().print(comparison, soft_wrap=True)
 
 
 @app.command()

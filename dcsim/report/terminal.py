@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from dcsim.prepare import Listener
 
 if TYPE_CHECKING:
+    from dcsim.compression.post_training import Packed
     from dcsim.compression.store import Stage
 
 UNTRAINED_ERROR = 0.5  # assumption: whoever compresses a network has one that is right more often than not
@@ -56,3 +57,19 @@ def print_stage(screen: Console, stage: "Stage") -> None:
     )
     if stage.variant == "dense" and stage.test_error > UNTRAINED_ERROR:
         screen.print("is this network trained? dcsim retrains what pruning breaks, it does not train from scratch")
+
+
+def print_packed(done: "Packed") -> None:
+    """What a compression without training came to; what was left out and which centroids are idle go to stderr."""
+    screen = console(stderr=True)
+    if done.left_out:
+        screen.print(f"left out, not weights: {', '.join(done.left_out)}", soft_wrap=True)
+    if done.n_centroids:
+        screen.print(
+            f"{done.n_empty_centroids:,} of {done.n_centroids:,} centroids own no weight and are not stored",
+            soft_wrap=True,
+        )
+    console().print(
+        f"{done.path}: {done.n_tensors:,} tensors, {done.file_bytes:,} bytes, {done.compression_ratio:.1f}x",
+        soft_wrap=True,
+    )
