@@ -1,7 +1,8 @@
 """Codebooks: a few values that the weights of a layer, or of a whole network, share, and the two runs that train them.
 
 * quantise: the forward pass sees weights from the codebook, gradients move the weights behind it (straight-through
-  estimator, Bengio et al., arXiv 1308.3432).
+  estimator, Bengio et al., arXiv 1308.3432). A pull towards what is seen, growing over the run, keeps them from swinging
+  between two values (Nagel et al., ICML 2022).
 * share: codes stay, centroids and scales are trained; a centroid's gradient is the sum over those that share it (Deep
   Compression, equation 3).
 
@@ -23,6 +24,7 @@ from dcsim.compression.structure import compressible
 from dcsim.compression.training import Hooks
 
 REFIT_EVERY = 50  # batches; assumption: often enough to follow, seldom enough to cost nothing
+PULL = 1e-2  # at the end, of a weight's distance from its value, added to its gradient; chosen on held-out digits
 REFITS = 3  # rounds of codes and centroids; assumption: the fit goes on from the one before
 LEAST_SCALE = 1e-8
 
@@ -160,9 +162,11 @@ class Quantising(_Codebooks):
     def __init__(self, model: nn.Module, recipe: Recipe) -> None:
         super().__init__(model, recipe)
         self._behind: dict[str, torch.Tensor] = {}
+        self._pull = 0.0
 
     @torch.no_grad()
     def before_batch(self, done: int, total: int) -> None:
+        self._pull = PULL * done / total
         if done % REFIT_EVERY == 0:
             self.fit()
         self._behind = {name: weight.detach().clone() for name, weight in self._weights.items()}
@@ -172,7 +176,10 @@ class Quantising(_Codebooks):
     @torch.no_grad()
     def after_backward(self) -> None:
         for name, weight in self._weights.items():
-            weight.copy_(self._behind[name])
+            behind = self._behind[name]
+            assert weight.grad is not None
+            weight.grad += self._pull * (behind - weight)
+            weight.copy_(behind)
 
     @torch.no_grad()
     def after_step(self) -> None:
