@@ -24,7 +24,7 @@ from dcsim.compression.recipe import Recipe
 from dcsim.config import load_spec
 
 MODELS = Path("models")
-WITH_TRACES = ("default", "published", "best")  # the recipes that `dcsim run` finds files of
+TRACED = ("default", "published", "best")  # the recipes that `dcsim run` finds files of, made with their own seed, 0
 STRONG = ("best", "accurate", "unaugmented")  # the recipes that are after size
 SEEDS = (0, 1, 2)
 #: further points of the curve: recipe best, seed 0, with these shares of the weights
@@ -69,7 +69,7 @@ class Job:
 def dcsim(*arguments: object) -> None:
     """Run a command in one thread. Raises CalledProcessError."""
     command = [sys.executable, "-m", "dcsim", *map(str, arguments)]
-    print("dcsim", *arguments, file=sys.stderr, flush=True)
+    sys.stderr.write(" ".join(["dcsim", *map(str, arguments)]) + "\n")
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
@@ -81,7 +81,12 @@ def dense(network: str) -> None:
 def with_traces(network: str, recipe: str) -> None:
     """The four files of a recipe and their traces."""
     folder = MODELS / network / "compressed" / recipe
-    dcsim("compress", network, "--recipe", recipe, "--fresh", "-o", folder)
+    dcsim("compress", network, "--recipe", recipe, "-o", folder)
+    traces(network, folder)
+
+
+def traces(network: str, folder: Path) -> None:
+    """The traces of the files in a folder."""
     for variant in VARIANTS:
         dcsim("trace", network, "--file", folder / f"{variant}.dcz", "-o", folder / f"{variant}.parquet")
 
@@ -91,16 +96,20 @@ def strong(job: Job) -> Row:
     recipe = load_spec(Recipe, MODELS / job.network / f"recipe-{job.recipe}.yaml")
     name = f"{job.recipe}-seed{job.seed}" if job.density is None else f"{job.recipe}-density{job.density:g}"
     kept = MODELS / job.network / "strength" / f"{name}.dcz"
+    traced = job.recipe in TRACED and (job.seed, job.density) == (0, None)
     with tempfile.TemporaryDirectory() as scratch:
+        folder = MODELS / job.network / "compressed" / job.recipe if traced else Path(scratch)
         options: list[object] = ["--recipe", job.recipe, "--seed", job.seed]
         if job.density is not None:
             options += ["--prune-density", job.density]
         started = time.monotonic()
-        dcsim("compress", job.network, *options, "-o", scratch)
+        dcsim("compress", job.network, *options, "-o", folder)
         seconds = round(time.monotonic() - started)
-        stage = json.loads((Path(scratch) / "stages.json").read_text())["stages"][-1]
+        stage = json.loads((folder / "stages.json").read_text())["stages"][-1]
         kept.parent.mkdir(exist_ok=True)
-        shutil.copyfile(Path(scratch) / "huffman.dcz", kept)
+        shutil.copyfile(folder / "huffman.dcz", kept)
+        if traced:
+            traces(job.network, folder)
     stored = CompressedModel.load(kept)
     return Row(
         network=job.network,
@@ -146,8 +155,8 @@ def main(networks: list[str]) -> None:
     """All of it, as many jobs at a time as there are cores, the slow network first."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(dense, networks))
-        traced = [(network, recipe) for network in networks for recipe in WITH_TRACES if has(network, recipe)]
-        waiting = [pool.submit(with_traces, *pair) for pair in traced]
+        only = [(n, recipe) for n in networks for recipe in TRACED if recipe not in STRONG and has(n, recipe)]
+        waiting = [pool.submit(with_traces, *pair) for pair in only]
         rows = list(pool.map(strong, [job for network in networks for job in jobs(network)]))
         for finished in waiting:
             finished.result()

@@ -137,12 +137,6 @@ class Recipe(SourcedSpec):
             raise ValueError("with a codebook of the network, gap_bits are chosen by size: leave them out")
         return self
 
-    @property
-    def n_epochs(self) -> int:
-        """Of all runs."""
-        shrink = self.shrink.n_steps * self.shrink.epochs_per_step if self.shrink else 0
-        return shrink + self.prune.epochs + (self.quantise.epochs if self.quantise else 0) + self.share.epochs
-
     def layer_of(self, tensor: str, n_dimensions: int) -> LayerRecipe | None:
         """What `layers` says of a tensor.
 
