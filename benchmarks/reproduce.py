@@ -1,7 +1,8 @@
-"""Make what is committed under models/ again, from the seeds: `make reproduce`, under an hour on two cores.
+"""Make what is committed of the LeNets again, from the seeds: `make reproduce`, under an hour on two cores.
 
-For every network: the dense weights; the files and traces of its recipes; and, for the recipes that are after size, the
-huffman file of three seeds and of further densities, of which models/strength.csv and models/strength.png tell.
+`python -m benchmarks.reproduce resnet-20` does it for that one. For every network: the dense weights; the files and
+traces of its recipes; and, for the recipes that are after size, the huffman file of three seeds and of further
+densities, of which models/strength.csv and models/strength.png tell.
 """
 
 import csv
@@ -28,7 +29,7 @@ TRACED = ("default", "published", "best")  # the recipes that `dcsim run` finds 
 STRONG = ("best", "accurate", "unaugmented")  # the recipes that are after size
 SEEDS = (0, 1, 2)
 #: further points of the curve: recipe best, seed 0, with these shares of the weights
-FURTHER = {"lenet-300-100": (0.008, 0.02, 0.04, 0.08), "lenet-5": (0.003, 0.012, 0.03)}
+FURTHER = {"lenet-300-100": (0.02, 0.06), "lenet-5": (0.012,)}
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,14 @@ from dcsim.report.plots import save_figure
 #: recipe: colour (Okabe and Ito), filled or not
 RECIPES = {"best": ("#0072B2", True), "accurate": ("#009E73", True), "unaugmented": ("#D55E00", False)}
 MARKERS = {"Deep Compression": "s", "Dynamic Network Surgery": "D", "Oktay et al.": "^", "MIRACLE": "v"}
-PARAMETER_BYTES = {"lenet-300-100": 4 * 266_610, "lenet-5": 4 * 431_080}
+NETWORKS = ("lenet-300-100", "lenet-5")
 
 
 def draw(rows: Path, anchors: Path, picture: Path) -> None:
     """Draw a panel for each network. Raises OutputError."""
     ours, published = _read(rows), _read(anchors)
     figure = Figure(figsize=(11, 4.4), layout="constrained")
-    for axes, network in zip(figure.subplots(1, 2), PARAMETER_BYTES, strict=True):
+    for axes, network in zip(figure.subplots(1, 2), NETWORKS, strict=True):
         for recipe, (colour, filled) in RECIPES.items():
             points = [row for row in ours if (row["network"], row["recipe"]) == (network, recipe)]
             face = colour if filled else "white"

@@ -38,11 +38,13 @@ def sensitivity(
 
     require_outputs(output, plot=plot)
     require_torch("trying a network")
+    from dcsim.compression.pipeline import require_scores
     from dcsim.compression.sensitivity import scan
     from dcsim.prepare import load_trained
 
     with listening() as listener:
         found, model, dataset = load_trained(network, weights, data, listener)
+        require_scores(model, dataset)
         before, rows = scan(model, dataset.held_out(), on_progress=listener.progress)
     write_rows(rows, output)
     if plot:
@@ -76,7 +78,7 @@ def auto(
     from dcsim.compression.recipe import search_base
     from dcsim.compression.search import Search
     from dcsim.files import write_bytes
-    from dcsim.prepare import load_recipe, load_trained
+    from dcsim.prepare import architecture, load_recipe, load_trained
 
     with listening() as listener:
         found, model, dataset = load_trained(network, weights, data, listener)
@@ -89,7 +91,16 @@ def auto(
             )
 
         folder = output.with_name(f"{output.stem}.trials")
-        search = Search(found.name, model, base, dataset.held_out(), folder, listener.progress, on_trial)
+        search = Search(
+            found.name,
+            architecture(found, model, dataset),
+            model,
+            base,
+            dataset.held_out(),
+            folder,
+            listener.progress,
+            on_trial,
+        )
         best = search.smallest(max_error)
     write_rows(search.trials, folder / "trials.csv")
     write_bytes(output, recipe_text(search.recipe(best.n_kept, best.n_codes), best, max_error).encode())

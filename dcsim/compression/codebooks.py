@@ -1,8 +1,8 @@
 """Codebooks: a few values that the weights of a layer, or of a whole network, share, and the two runs that train them.
 
 * quantise: the forward pass sees weights from the codebook, gradients move the weights behind it (straight-through
-  estimator, Bengio et al., arXiv 1308.3432). A pull towards what is seen, growing over the run, keeps them from swinging
-  between two values (Nagel et al., ICML 2022).
+  estimator, Bengio et al., arXiv 1308.3432). A pull towards what is seen, growing over the run, keeps them from
+  swinging between two values (Nagel et al., ICML 2022).
 * share: codes stay, centroids and scales are trained; a centroid's gradient is the sum over those that share it (Deep
   Compression, equation 3).
 
@@ -55,9 +55,11 @@ class Codebook:
         clusters: what k-means found at first.
     """
 
-    def __init__(self, n_codes: int, rate_weight: float, initialization: Initialization, scaled: bool) -> None:
+    def __init__(
+        self, n_codes: int, rate_weight: float, initialization: Initialization, seed: int, scaled: bool
+    ) -> None:
         self._n_codes, self._rate_weight = n_codes, rate_weight
-        self._initialization, self._scaled = initialization, scaled
+        self._initialization, self._seed, self._scaled = initialization, seed, scaled
         self.centroids = torch.zeros(0)
         self.scales: dict[str, torch.Tensor] = {}
         self.clusters: Clusters | None = None
@@ -82,7 +84,9 @@ class Codebook:
             self.scales.setdefault(name, weights.abs().mean() if self._scaled else torch.ones(()))
         if not len(self.centroids):
             together = torch.cat([weights / self.scales[name] for name, weights in kept.items()])
-            self.clusters = kmeans(together.numpy(), self._n_codes, initialization=self._initialization)
+            self.clusters = kmeans(
+                together.numpy(), self._n_codes, initialization=self._initialization, seed=self._seed
+            )
             self.centroids = torch.from_numpy(self.clusters.centroids.astype(np.float32))
             self._code_bits.fill_(1.0)  # all the same
         for _ in range(REFITS):
@@ -99,7 +103,9 @@ class Codebook:
         self._code_bits = -torch.log2((counts + 0.5) / (counts.sum() + 0.5 * self._n_codes))
         for name, weights in kept.items() if self._scaled else ():
             found = self.centroids[self.codes(name, weights)]
-            self.scales[name] = ((weights * found).sum() / (found**2).sum()).clamp_min(LEAST_SCALE)
+            power = (found**2).sum()
+            if power > 0:
+                self.scales[name] = ((weights * found).sum() / power).clamp_min(LEAST_SCALE)
 
     def state(self) -> dict[str, Any]:
         """Tensors and plain values."""
@@ -118,14 +124,14 @@ class _Codebooks(Hooks):
         self._masks = {name: weight.detach() != 0 for name, weight in self._weights.items()}
         self.books: dict[str, Codebook] = {}
         share = recipe.share
-        network = Codebook(share.n_codes or 0, share.rate_weight, "optimal", scaled=True)
+        network = Codebook(share.n_codes or 0, share.rate_weight, "optimal", recipe.seed, scaled=True)
         for name, weight in self._weights.items():
             layer = recipe.layer_of(name, weight.dim())
             if layer is None or layer.code_bits is None:
                 self.books[name] = network
             else:  # one code is left to the value zero, which fillers need
                 n_codes = (1 << layer.code_bits) - 1
-                self.books[name] = Codebook(n_codes, share.rate_weight, recipe.centroids, scaled=False)
+                self.books[name] = Codebook(n_codes, share.rate_weight, recipe.centroids, recipe.seed, scaled=False)
 
     @property
     def distinct(self) -> dict[str, Codebook]:
@@ -177,8 +183,8 @@ class Quantising(_Codebooks):
     def after_backward(self) -> None:
         for name, weight in self._weights.items():
             behind = self._behind[name]
-            assert weight.grad is not None
-            weight.grad += self._pull * (behind - weight)
+            if weight.grad is not None:
+                weight.grad += self._pull * (behind - weight)
             weight.copy_(behind)
 
     @torch.no_grad()
@@ -197,6 +203,7 @@ class Sharing(_Codebooks):
         if quantised is not None:
             for name, book in self.distinct.items():
                 book.restore(quantised.distinct[name].state())
+                book.clusters = quantised.distinct[name].clusters
         self.fit()
         self._codes = {name: self.books[name].codes(name, weights) for name, weights in self.kept().items()}
         self._centroids = {name: nn.Parameter(book.centroids.clone()) for name, book in self.distinct.items()}
@@ -218,7 +225,8 @@ class Sharing(_Codebooks):
             centroids.grad = torch.zeros_like(centroids)
         for name, codes in self._codes.items():
             gradient = self._weights[name].grad
-            assert gradient is not None
+            if gradient is None:
+                continue
             centroids, scale = self._centroids[self._owner[name]], self._scales[name]
             members = gradient[self._masks[name]]
             assert centroids.grad is not None
@@ -227,7 +235,10 @@ class Sharing(_Codebooks):
                 scale.grad = (members * centroids[codes]).sum()
             self._weights[name].grad = None  # no optimiser clears it
 
+    @torch.no_grad()
     def after_step(self) -> None:
+        for scale in self._scales.values():
+            scale.clamp_min_(LEAST_SCALE)  # a step may lead across zero
         self._place()
 
     @torch.no_grad()
@@ -267,14 +278,17 @@ class Sharing(_Codebooks):
         unit = next(iter(scales.values()))
         order = torch.argsort(centroids * unit)
         codebook = (centroids * unit)[order].half().float()
-        least = np.finfo(np.float16).tiny  # or all of a tensor would be zero
-        relative = {name: float(max(np.float16(scale / unit), least)) for name, scale in scales.items()}
+        half = np.finfo(np.float16)  # a scale of 0 would make all of a tensor zero
+        relative = {
+            name: float(np.float16(np.clip(scale / unit, half.tiny, half.max))) for name, scale in scales.items()
+        }
         rank = torch.argsort(order)
         numbers = {}
         for name, weight in self._weights.items():
             mask, numbered = self._masks[name], torch.zeros(weight.shape, dtype=torch.uint8)
             if name in self._codes:
-                weight[mask] = codebook[rank[self._codes[name]]] * torch.tensor(relative[name])
-                numbered[mask] = (rank[self._codes[name]] + 1).to(torch.uint8)
+                values = codebook[rank[self._codes[name]]] * torch.tensor(relative[name])
+                weight[mask] = values
+                numbered[mask] = (rank[self._codes[name]] + 1).where(values != 0, 0).to(torch.uint8)
             numbers[name] = numbered.numpy()
         return SharedNetwork(codebook.numpy(), numbers, {name: relative.get(name, 1.0) for name in self._weights})

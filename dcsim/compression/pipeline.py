@@ -20,7 +20,7 @@ from dcsim.compression.recipe import Recipe
 from dcsim.compression.shrink import shrink
 from dcsim.compression.store import CHECKPOINT_FILE, Stage, write_stages
 from dcsim.compression.structure import compressible, drop_dead_units, find_units, in_full_shape, set_shapes
-from dcsim.compression.training import Checkpoint, OnProgress, Teacher, Trainer, error_rate, forward
+from dcsim.compression.training import Checkpoint, OnProgress, Teacher, Trainer, error_rate, forward, in_threads
 from dcsim.datasets import Dataset
 from dcsim.errors import ConfigError, NetworkError
 
@@ -58,31 +58,49 @@ def compress(
     """
     require_layers(recipe, model)
     require_data(recipe, model, dataset)
+    recipe = counted(recipe, model)
     files = _Files(folder, network, copy.deepcopy(model), dataset, on_stage)
     checkpoint = Checkpoint(folder / CHECKPOINT_FILE, key)
     saved = checkpoint.load()
-    recipe = counted(recipe, model)
+    if saved is None:
+        checkpoint.remove()  # of another job, whose files this one replaces
     generator = torch.Generator().manual_seed(recipe.seed)
     teacher = Teacher(copy.deepcopy(model), recipe.training.teacher_weight) if recipe.training.teacher_weight else None
     trainer = Trainer(model, dataset, recipe.training, generator, teacher, on_progress, checkpoint, saved)
-    gap_bits = _gap_bits(recipe, model)
+    with in_threads(recipe.training.n_threads), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        files.add("dense", pack(network, "dense", state_weights(model)))
+        if saved:
+            say(f"going on in {saved['run']} after epoch {saved['epoch']}")
+            set_shapes(model, saved["model"])
+            model.load_state_dict(saved["model"])
+        _prune(trainer, recipe, files)
+        _share(trainer, recipe, files, say)
+    write_stages(folder, network, recipe, key, dataset.name, torch.__version__, files.stages)
+    checkpoint.remove()
+    return tuple(files.stages)
 
-    files.add("dense", lambda: pack(network, "dense", state_weights(model)))
-    if saved:
-        say(f"going on in {saved['run']} after epoch {saved['epoch']}")
-        set_shapes(model, saved["model"])
-        model.load_state_dict(saved["model"])
+
+def _prune(trainer: Trainer, recipe: Recipe, files: "_Files") -> None:
+    """Shrink and prune, and leave the `pruned` file; it is there when the job was killed later."""
+    model = trainer.model
     if recipe.shrink:
         shrink(trainer, recipe.shrink, {layer: files.shapes[f"{layer}.weight"][0] for layer in recipe.shrink.units})
-    if not trainer.skips("prune"):
-        pruning = Pruning(model, recipe)
-        trainer.fit("prune", recipe.prune, model.parameters(), pruning)
-        pruning.finish()
-        if recipe.prune.network_wide:
-            drop_dead_units(model)
-        _round_small_tensors(model, recipe)
-    files.add("pruned", lambda: pack(network, "pruned", files.full(model), gap_bits), reuse=trainer.skips("prune"))
-    quantising = None
+    if trainer.skips("prune"):
+        files.keep("pruned")
+        return
+    pruning = Pruning(model, recipe)
+    trainer.fit("prune", recipe.prune, model.parameters(), pruning)
+    pruning.finish()
+    if recipe.prune.network_wide:
+        drop_dead_units(model)
+    _round_small_tensors(model, recipe)
+    files.add("pruned", pack(files.network, "pruned", files.full(model), _gap_bits(recipe, model)))
+
+
+def _share(trainer: Trainer, recipe: Recipe, files: "_Files", say: Callable[[str], None]) -> None:
+    """Quantise and share, and leave the `shared` and the `huffman` file."""
+    model, quantising = trainer.model, None
     if recipe.quantise and not trainer.skips("quantise"):
         quantising = Quantising(model, recipe)
         trainer.fit("quantise", recipe.quantise, model.parameters(), quantising)
@@ -90,32 +108,29 @@ def compress(
     trainer.fit("share", recipe.share, sharing.parameters(), sharing)
     shared = sharing.finish()
     _round_small_tensors(model, recipe)
+    weights = files.full(model)
     if shared is None:
         say(_centroids_in_use(sharing, recipe))
-    weights = files.full(model)
     for variant in VARIANTS[2:]:
         if shared is None:
-            files.add(variant, lambda v=variant: pack(network, v, weights, gap_bits))  # type: ignore[misc]
+            files.add(variant, pack(files.network, variant, weights, _gap_bits(recipe, model)))
         else:
             codes = in_full_shape(shared.codes, files.shapes)
-            linked = (weights, shared.codebook, codes, shared.scales)
-            files.add(variant, lambda v=variant, linked=linked: pack_linked(network, v, *linked))  # type: ignore[misc]
-    write_stages(folder, network, recipe, key, dataset.name, torch.__version__, files.stages)
-    checkpoint.remove()
-    return tuple(files.stages)
+            files.add(variant, pack_linked(files.network, variant, weights, shared.codebook, codes, shared.scales))
 
 
 class _Files:
     """The folder of a job: every file is written, read back, decoded into the original architecture and tested.
 
     Attributes:
+        network: name to record.
         shapes: of every floating-point tensor of the original, by name.
         stages: what was added.
     """
 
     def __init__(self, folder: Path, network: str, original: nn.Module, dataset: Dataset, on_stage: OnStage) -> None:
-        self._folder, self._network, self._original = folder, network, original
-        self._dataset, self._on_stage = dataset, on_stage
+        self.network = network
+        self._folder, self._original, self._dataset, self._on_stage = folder, original, dataset, on_stage
         self.shapes = {name: values.shape for name, values in state_weights(original).items()}
         self.stages: list[Stage] = []
 
@@ -123,12 +138,14 @@ class _Files:
         """The weights of `model` in the shapes of the original."""
         return in_full_shape(state_weights(model), self.shapes)
 
-    def add(self, variant: Variant, packed: Callable[[], CompressedModel], *, reuse: bool = False) -> None:
-        """Write what `packed` gives; with `reuse` the file is there, from before the job was killed."""
-        path = self._folder / f"{variant}.dcz"
-        if not reuse:
-            packed().save(path)
-        stored = CompressedModel.load(path)
+    def add(self, variant: Variant, packed: CompressedModel) -> None:
+        """Write a file and test it."""
+        packed.save(self._folder / f"{variant}.dcz")
+        self.keep(variant)
+
+    def keep(self, variant: Variant) -> None:
+        """Test a file that is there."""
+        stored = CompressedModel.load(self._folder / f"{variant}.dcz")
         load_weights(self._original, stored.decode())
         test_error = error_rate(self._original, self._dataset)
         self.stages.append(Stage(variant, stored.file_bytes, stored.compression_ratio, test_error, stored.sha256))
@@ -161,7 +178,7 @@ def _round_small_tensors(model: nn.Module, recipe: Recipe) -> None:
     """Round one-dimensional tensors that the recipe does not compress to its format, those that fit its range."""
     if recipe.small_tensors == "fp16":
         named = compressible(model, recipe)
-        for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        for name, tensor in model.state_dict().items():
             rounded = tensor.half().float() if tensor.is_floating_point() else tensor
             if tensor.dim() < 2 and name not in named and torch.isfinite(rounded).all():
                 tensor.copy_(rounded)
@@ -180,6 +197,8 @@ def require_layers(recipe: Recipe, model: nn.Module) -> None:
             "full name"
         )
     n_all = sum(tensor.numel() for tensor in compressible(model, recipe).values())
+    if not n_all:
+        raise ConfigError(f"recipe {recipe.name}: the network has no weights that can be trained and compressed")
     if recipe.prune.n_kept is not None and recipe.prune.n_kept > n_all:
         raise ConfigError(f"recipe {recipe.name}: n_kept is {recipe.prune.n_kept}, the network has {n_all} weights")
     found = find_units(model) if recipe.shrink else {}
@@ -208,6 +227,14 @@ def require_data(recipe: Recipe, model: nn.Module, dataset: Dataset) -> None:
             f"recipe {recipe.name}: shift_pixels needs images (n, channels, height, width), the inputs are {shape}; "
             "set it to 0"
         )
+    require_scores(model, dataset)
+
+
+def require_scores(model: nn.Module, dataset: Dataset) -> None:
+    """Refuse a model that gives no score for some class, or does not compute in fp32. Raises NetworkError."""
+    other = [name for name, p in model.named_parameters() if p.is_floating_point() and p.dtype != torch.float32]
+    if other:
+        raise NetworkError(f"{other[0]} is {model.get_parameter(other[0]).dtype}, expected fp32: build with .float()")
     with torch.no_grad():
         scores = forward(model.eval(), torch.from_numpy(dataset.test_inputs[:1]))
     n_classes = 1 + int(max(dataset.train_labels.max(), dataset.test_labels.max()))

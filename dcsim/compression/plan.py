@@ -112,7 +112,7 @@ class Overrides:
             update["prune"] = recipe.prune.model_copy(update={"density": density, "n_kept": None})
         elif "density" in of_layers:
             of_layers["quality"] = None
-        if of_layers and recipe.share.codebook == "network":
+        if (of_layers or self.centroids is not None) and recipe.share.codebook == "network":
             raise ConfigError(f"recipe {recipe.name} has one codebook for all layers: edit a copy of it instead")
         if of_layers:
             layers = recipe.layers.items()

@@ -1,9 +1,9 @@
 """Pruning: which weights survive, by magnitude (Han et al., NIPS 2015) or by what their loss would cost.
 
 *saliency* is w^2 E[g^2]: the second-order damage of setting w to 0 (LeCun et al., Optimal Brain Damage, 1990), with
-the Fisher information for the Hessian's diagonal (Theis et al., arXiv 1801.05787). It compares weights of different
-layers, so pruned over a whole network it lets units die. With *regrow*, pruned weights go on learning and may come
-back, as in Dynamic Network Surgery (Guo et al., NIPS 2016).
+the Fisher information for the Hessian's diagonal (Theis et al., arXiv 1801.05787), estimated from gradients of
+batches. It compares weights of different layers, so pruned over a whole network it lets units die. With *regrow*,
+pruned weights go on learning and may come back, as in Dynamic Network Surgery (Guo et al., NIPS 2016).
 """
 
 from typing import Any
@@ -13,14 +13,14 @@ from torch import nn
 
 from dcsim.compression.recipe import Recipe
 from dcsim.compression.structure import compressible
-from dcsim.compression.training import Hooks
+from dcsim.compression.training import DROPOUTS, Hooks
 
 MEMORY = 0.999  # of the mean squared gradient, as Adam's (Kingma and Ba, arXiv 1412.6980)
 GRADUAL_UNTIL = 0.75  # of the run all that goes is gone; the rest heals. Assumption: measured on LeNets
 GRADUAL_SHRINKING = 1.5  # how much faster weights go at first than at last; assumption: measured on LeNets
 GRADUAL_EVERY = 100  # batches; assumption: often enough to follow, seldom enough to cost nothing
+GRADUAL_STEPS = 20  # in a run of fewer batches; assumption
 
-DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 _Dropout = nn.Dropout | nn.Dropout1d | nn.Dropout2d | nn.Dropout3d
 
 
@@ -67,7 +67,8 @@ class Pruning(Hooks):
     def __init__(self, model: nn.Module, recipe: Recipe) -> None:
         self._model, self._spec = model, recipe.prune
         self._weights = compressible(model, recipe)
-        self._masks = {name: weight.detach() != 0 for name, weight in self._weights.items()}
+        # What is zero stays zero, but for a tensor that is nothing else, as a fresh bias is.
+        self._masks = {name: w.detach().ne(0) | ~w.detach().any() for name, w in self._weights.items()}
         self._target = target_densities(self._weights, recipe)
         self._squares = {name: torch.zeros_like(weight) for name, weight in self._weights.items()}
         self._moved = {name: torch.zeros_like(weight) for name, weight in self._weights.items()}
@@ -85,7 +86,8 @@ class Pruning(Hooks):
     def before_batch(self, done: int, total: int) -> None:
         if self._spec.schedule == "one-shot" and done == 0:
             self._tighten(1.0)
-        if self._spec.schedule == "gradual" and done and done % GRADUAL_EVERY == 0:
+        every = max(1, min(GRADUAL_EVERY, total // GRADUAL_STEPS))
+        if self._spec.schedule == "gradual" and done and done % every == 0:
             left = 1 - min(1.0, done / (GRADUAL_UNTIL * total))
             self._tighten(1 - left**GRADUAL_SHRINKING)
         if self._spec.regrow:
@@ -97,7 +99,8 @@ class Pruning(Hooks):
         for name, weight in self._weights.items():
             if self._spec.regrow:
                 weight.copy_(self._behind[name])
-            assert weight.grad is not None
+            if weight.grad is None:
+                continue
             if self._spec.criterion == "saliency":
                 self._squares[name].lerp_(weight.grad**2, 1 - MEMORY)
             self._moved[name] += weight.grad.abs()
@@ -141,7 +144,8 @@ class Pruning(Hooks):
                 for name, target in self._target.items()
             }
         for name, mask in masks.items():
-            self._masks[name] = mask.view_as(scores[name])
+            found = mask.view_as(scores[name])
+            self._masks[name] = found if self._spec.regrow else found & self._masks[name]
         if not self._spec.regrow:
             self._apply()
         self._rescale_dropouts()

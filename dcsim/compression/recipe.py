@@ -69,6 +69,8 @@ class PruneSpec(RunSpec):
             raise ValueError(
                 f"epochs is the total: {self.n_steps} steps of {self.epochs_per_step} need at least as many"
             )
+        if self.criterion == "saliency" and (self.schedule != "gradual" or not self.epochs):
+            raise ValueError("saliency is learned while training: it needs schedule: gradual and an epoch at least")
         if self.n_kept is not None and self.density is not None:
             raise ValueError("n_kept and density were both given: give one, or neither and one for each layer")
         return self
@@ -133,6 +135,8 @@ class Recipe(SourcedSpec):
         together = self.share.codebook == "network"
         if together and self.codebooks != "fp16":
             raise ValueError("the codebook of a network and its scales are fp16")
+        if together and self.centroids != "linear":
+            raise ValueError("the codebook of a network begins at the optimum: leave centroids out")
         if together and any(layer.gap_bits != "auto" for layer in self.layers.values()):
             raise ValueError("with a codebook of the network, gap_bits are chosen by size: leave them out")
         return self
@@ -159,9 +163,9 @@ def search_base(name: str) -> Recipe:
         name=name,
         seed=0,
         training=TrainingSpec(batch_size=128, weight_decay=0.0, shift_pixels=0, n_threads=1, teacher_weight=0.5),
-        prune=PruneSpec(criterion="saliency", schedule="gradual", n_kept=1, epochs=28, learning_rate=2e-3),
-        quantise=RunSpec(epochs=5, learning_rate=3e-4),
-        share=ShareSpec(codebook="network", n_codes=8, rate_weight=0.02, epochs=3, learning_rate=3e-4),
+        prune=PruneSpec(criterion="saliency", schedule="gradual", n_kept=1, epochs=24, learning_rate=4e-3),
+        quantise=RunSpec(epochs=10, learning_rate=1e-3),
+        share=ShareSpec(codebook="network", n_codes=8, rate_weight=0.02, epochs=2, learning_rate=3e-4),
         sources=dict.fromkeys(("seed", "training", "prune", "quantise", "share"), assumed),
     )
 

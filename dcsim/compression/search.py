@@ -43,6 +43,7 @@ class Search:
     """Trials of one network around a recipe, each made once.
 
     Args:
+        architecture: what tells this network's operators from any other's.
         base: whose `n_kept` and `n_codes` are varied.
         folder: of the trials.
     """
@@ -50,6 +51,7 @@ class Search:
     def __init__(
         self,
         network: str,
+        architecture: str,
         model: nn.Module,
         base: Recipe,
         dataset: Dataset,
@@ -57,9 +59,13 @@ class Search:
         on_progress: OnProgress = lambda run, done, total, note: None,
         on_trial: Callable[[Trial], None] = lambda trial: None,
     ) -> None:
-        if base.share.codebook != "network":
-            raise ConfigError(f"recipe {base.name}: a search needs share codebook: network")
-        self._network, self._model, self._base, self._dataset = network, model, base, dataset
+        if base.share.codebook != "network" or not base.prune.network_wide:
+            raise ConfigError(
+                f"recipe {base.name}: a search needs a target of the whole network (prune n_kept or density) and share "
+                "codebook: network"
+            )
+        self._network, self._architecture, self._model = network, architecture, model
+        self._base, self._dataset = base, dataset
         self._folder, self._on_progress, self._on_trial = folder, on_progress, on_trial
         self._weights = pipeline.state_weights(model)
         self._n_all = sum(tensor.numel() for tensor in compressible(model, base).values())
@@ -117,7 +123,7 @@ class Search:
     def _try(self, n_kept: int, n_codes: int) -> Trial:
         recipe = self.recipe(n_kept, n_codes)
         folder = self._folder / f"kept-{n_kept}-codes-{n_codes}"
-        key = cache_key(recipe, self._weights, self._dataset.fingerprint, self._network)
+        key = cache_key(recipe, self._weights, self._dataset.fingerprint, self._architecture)
         stages = read_stages(folder, key) or pipeline.compress(
             copy.deepcopy(self._model),
             recipe,

@@ -78,6 +78,8 @@ def scan(
 
 
 def _shared(weights: torch.Tensor, code_bits: int) -> torch.Tensor:
-    values = weights.flatten().numpy()
+    shared, places = weights.clone(), weights != 0
+    values = weights[places].numpy()
     centroids = kmeans(values, (1 << code_bits) - 1, initialization="optimal").centroids
-    return torch.from_numpy(centroids[nearest(values, centroids)]).float().view_as(weights)
+    shared[places] = torch.from_numpy(centroids[nearest(values, centroids)]).float()
+    return shared

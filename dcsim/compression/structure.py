@@ -65,12 +65,17 @@ class Units:
     norms: tuple[str, ...] = ()
     readers: tuple[str, ...] = ()
 
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """All that have tensors of these units."""
+        return (self.layer, *self.norms, *self.readers)
+
 
 def compressible(model: nn.Module, recipe: Recipe) -> Tensors:
     """What a recipe compresses: the tensors its `layers` match; without any, matrices, filters and their biases."""
     named = {name: tensor for name, tensor in model.named_parameters() if tensor.requires_grad}
     if recipe.layers:
-        return {name: tensor for name, tensor in named.items() if recipe.layer_of(name, tensor.dim()) and tensor.any()}
+        return {name: tensor for name, tensor in named.items() if recipe.layer_of(name, tensor.dim())}
     matrices = {name for name, tensor in named.items() if tensor.dim() > 1}
     beside = {f"{name.removesuffix('.weight')}.bias" for name in matrices}
     return {name: tensor for name, tensor in named.items() if name in matrices | beside}
@@ -79,7 +84,7 @@ def compressible(model: nn.Module, recipe: Recipe) -> Tensors:
 def find_units(model: nn.Module) -> dict[str, Units]:
     """The layers whose units can be removed: what they give is read by layers alone, with nothing added or joined.
 
-    None where torch.fx cannot follow the model.
+    Layers whose tensors are used elsewhere too are left out. There are none where torch.fx cannot follow the model.
     """
     try:
         graph = fx.symbolic_trace(model).graph
@@ -87,6 +92,7 @@ def find_units(model: nn.Module) -> dict[str, Units]:
         return {}
     modules = dict(model.named_modules())
     calls = Counter(str(node.target) for node in graph.nodes if node.op == "call_module")
+    elsewhere = _used_elsewhere(model, graph)
     found = {}
     for node in graph.nodes:
         layer = modules[str(node.target)] if node.op == "call_module" else None
@@ -94,13 +100,22 @@ def find_units(model: nn.Module) -> dict[str, Units]:
             walk = _Walk(modules, layer)
             if walk.follow(node, False) and walk.readers:
                 units = Units(str(node.target), tuple(walk.norms), tuple(walk.readers))
-                if all(calls[name] == 1 for name in (units.layer, *units.norms, *units.readers)):
+                if all(calls[name] == 1 and name not in elsewhere for name in units.modules):
                     found[units.layer] = units
     return found
 
 
+def _used_elsewhere(model: nn.Module, graph: fx.Graph) -> set[str]:
+    """Modules with a tensor that is tied to another module's, or read past them."""
+    named = list(model.named_parameters(remove_duplicate=False))
+    owners = Counter(id(tensor) for _, tensor in named)
+    tied = {name.rpartition(".")[0] for name, tensor in named if owners[id(tensor)] > 1}
+    return tied | {str(node.target).rpartition(".")[0] for node in graph.nodes if node.op == "get_attr"}
+
+
 def _is_plain_layer(module: nn.Module | None) -> TypeGuard[_Layer]:
-    return isinstance(module, nn.Linear) or (isinstance(module, CONVOLUTIONS) and module.groups == 1)
+    plain = isinstance(module, nn.Linear) or (isinstance(module, CONVOLUTIONS) and module.groups == 1)
+    return plain and module is not None and "weight" in module._parameters  # not computed from other tensors
 
 
 class _Walk:
@@ -122,7 +137,7 @@ class _Walk:
                 self.readers.append(str(user.target))
                 continue
             flattens = (isinstance(module, nn.Flatten) and module.start_dim == 1) or _flattens(user)
-            if isinstance(module, NORMS) and not flat:
+            if isinstance(module, NORMS) and not flat and self._is_of_units(module):
                 self.norms.append(str(user.target))
             elif not flattens and not self._works_unit_by_unit(user, module, flat):
                 return False
@@ -137,6 +152,11 @@ class _Walk:
         if self._is_convolution:
             return flat and n_inputs % n_units == 0
         return n_inputs == n_units
+
+    def _is_of_units(self, norm: nn.Module) -> bool:
+        """Whether a batch norm has as many features as there are units: of (n, rows, units) it normalises rows."""
+        tensors = [tensor for tensor in (*norm.parameters(), *norm.buffers()) if tensor.dim()]
+        return all(len(tensor) == len(self._layer.weight) for tensor in tensors)
 
     def _works_unit_by_unit(self, node: fx.Node, module: nn.Module | None, flat: bool) -> bool:
         if module is not None:
@@ -177,8 +197,9 @@ def _by_unit(weight: torch.Tensor, n_units: int) -> torch.Tensor:
 
 def _replace(module: nn.Module, part: str, tensor: torch.Tensor) -> None:
     tensor = tensor.detach().clone().contiguous()
-    if part in module._parameters:
-        setattr(module, part, nn.Parameter(tensor))
+    old = module._parameters.get(part)
+    if old is not None:
+        setattr(module, part, nn.Parameter(tensor, old.requires_grad))
     else:
         setattr(module, part, tensor)
 
@@ -237,8 +258,9 @@ def unit_saliency(model: nn.Module, units: Units, squares: Mapping[str, torch.Te
 
 def set_shapes(model: nn.Module, state: Mapping[str, Any]) -> None:
     """Give a model's tensors the shapes of `state`, as a smaller network left it."""
-    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
-        if tensor.shape != state[name].shape:
+    own = model.state_dict()
+    for name, tensor in state.items():
+        if tensor.shape != own[name].shape:
             path, _, part = name.rpartition(".")
             _replace(model.get_submodule(path), part, state[name])
 

@@ -20,6 +20,7 @@ from dcsim.files import write_bytes
 FINAL_RATE = 0.01
 EVALUATION_BATCH = 250  # more take longer: their activations leave the caches
 TEMPERATURE = 3.0  # assumption: in the range that Hinton et al. found to work
+DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 SMOOTHING = 0.98  # of the loss and error that are shown
 CHECKPOINT_EVERY_S = 20.0  # seconds between two writes at least
 
@@ -109,7 +110,7 @@ class Trainer:
 
     Attributes:
         model: classifier; its parameters are changed in place.
-        generator: the only source of randomness.
+        generator: draws batches and shifts; dropout draws from torch's own, which is to be seeded too.
         saved: where an earlier job was killed; runs before that are left out.
     """
 
@@ -136,13 +137,16 @@ class Trainer:
             NetworkError: the model's forward fails on the data, or the loss is no longer finite.
             OutputError: the checkpoint cannot be written.
         """
-        with _threads(self.training.n_threads):
+        with in_threads(self.training.n_threads):
             optimiser = self._optimiser(parameters, spec)
             first_epoch = 0
             if self.saved is not None:
                 first_epoch = self.saved["epoch"]
                 optimiser.load_state_dict(self.saved["optimiser"])
                 self.generator.set_state(self.saved["generator"])
+                torch.set_rng_state(self.saved["dropout"])
+                for name, rate in self.saved["dropout_rates"].items():
+                    setattr(self.model.get_submodule(name), "p", rate)  # noqa: B010 - typed as any module
                 hooks.restore(self.saved["hooks"])
                 self.saved = None
             self.model.train()
@@ -151,6 +155,7 @@ class Trainer:
                 if self.checkpoint and epoch + 1 < spec.epochs:
                     job = {"run": run, "epoch": epoch + 1, "hooks": hooks.state(), "model": self.model.state_dict()}
                     job |= {"optimiser": optimiser.state_dict(), "generator": self.generator.get_state()}
+                    job |= {"dropout": torch.get_rng_state(), "dropout_rates": dropout_rates(self.model)}
                     self.checkpoint.save(job)
             self.model.eval()
 
@@ -197,8 +202,13 @@ class Trainer:
         return torch.optim.AdamW([g for g in groups if g["params"]], lr=spec.learning_rate, fused=True)
 
 
+def dropout_rates(model: nn.Module) -> dict[str, float]:
+    """The rate of every dropout, by the name of its module."""
+    return {name: module.p for name, module in model.named_modules() if isinstance(module, DROPOUTS)}
+
+
 @contextmanager
-def _threads(n_threads: int) -> Iterator[None]:
+def in_threads(n_threads: int) -> Iterator[None]:
     """torch on `n_threads` threads, and back to what it had."""
     before = torch.get_num_threads()
     torch.set_num_threads(n_threads)

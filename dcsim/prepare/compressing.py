@@ -99,7 +99,7 @@ def compress(
     model, data = found.build(), load_dataset(found, listener)
     if dense is not None:
         pipeline.load_weights(model, dense)
-    key = cache_key(plan, pipeline.state_weights(model), data.fingerprint, _architecture(found, model, data))
+    key = cache_key(plan, pipeline.state_weights(model), data.fingerprint, architecture(found, model, data))
     finished = _finished(found, plan, key, folder, fresh, listener)
     if finished:
         return finished
@@ -167,8 +167,8 @@ def compress_network(
     return packed, said
 
 
-def _architecture(network: Network, model: "torch.nn.Module", data: Dataset) -> str:
-    """What the network computes: the builder's name for one of models/, the exported operators for one's own.
+def architecture(network: Network, model: "torch.nn.Module", data: Dataset) -> str:
+    """Fingerprint of what a network computes: the builder's name for one of models/, else its exported operators.
 
     Exporting and tracing once also refuses, before any training, what could not be traced after it.
     """

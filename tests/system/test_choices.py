@@ -54,8 +54,23 @@ def test_a_recipe_is_found_and_compresses_what_it_was_found_for(dcsim: Dcsim, ow
 def test_an_error_out_of_reach_is_explained(dcsim: Dcsim, own_network: Path) -> None:
     (own_network / "base.yaml").write_text(BASE.replace("epochs: 20", "epochs: 0").replace("epochs: 2,", "epochs: 0,"))
     source = (own_network / "own.py").read_text()
-    (own_network / "own.py").write_text(source + "\n\ndef shuffled():\n    d = data()\n    return Dataset('s', d.train_inputs, d.train_labels[::-1].copy(), d.test_inputs, d.test_labels)\n")
-    done = dcsim("recipe", "auto", "own:build", "--data", "own:shuffled", "--recipe", "base.yaml", "--max-error", 0, "-o", "x.yaml")
+    (own_network / "own.py").write_text(
+        source
+        + "\n\ndef shuffled():\n    d = data()\n    return Dataset('s', d.train_inputs, d.train_labels[::-1].copy(), d.test_inputs, d.test_labels)\n"
+    )
+    done = dcsim(
+        "recipe",
+        "auto",
+        "own:build",
+        "--data",
+        "own:shuffled",
+        "--recipe",
+        "base.yaml",
+        "--max-error",
+        0,
+        "-o",
+        "x.yaml",
+    )
     assert done.returncode == 2
     assert "out of reach" in done.stderr
     assert not (own_network / "x.yaml").exists()
@@ -104,9 +119,13 @@ def test_a_job_that_is_killed_goes_on_to_the_same_bytes(dcsim: Dcsim, own_networ
     """By a signal that no program can answer, as when memory runs out."""
     recipe = (own_network / "own.yaml").read_text().replace("epochs: 4,", "epochs: 400,")
     (own_network / "own.yaml").write_text(recipe)
-    program = "from dcsim.compression import training; training.CHECKPOINT_EVERY_S = 0.0\nfrom dcsim.cli import main; main()"
+    program = (
+        "from dcsim.compression import training; training.CHECKPOINT_EVERY_S = 0.0\nfrom dcsim.cli import main; main()"
+    )
     command = ["compress", *OWN, "--recipe", "own.yaml", "-o"]
-    running = subprocess.Popen([sys.executable, "-c", program, *command, "cut"], cwd=own_network, stderr=subprocess.DEVNULL)
+    running = subprocess.Popen(
+        [sys.executable, "-c", program, *command, "cut"], cwd=own_network, stderr=subprocess.DEVNULL
+    )
     checkpoint = own_network / "cut" / "checkpoint.pt"
     deadline = time.monotonic() + 60
     while not checkpoint.exists():

@@ -61,6 +61,15 @@ def test_a_scan_changes_one_layer_at_a_time_and_puts_it_back() -> None:
         scan(nn.ReLU(), data)
 
 
+def test_zeros_stay_zero_when_a_layer_is_shared() -> None:
+    """All weights of the pruned layer are one value: shared by codes of one bit it is what it was."""
+    model = network()
+    with torch.no_grad():
+        model[0].weight.copy_(torch.eye(16))  # type: ignore[operator]
+    before, rows = scan(model, clouds(), densities=(), code_bits=(1,))
+    assert rows[0].error == before
+
+
 def test_a_scan_is_written_and_drawn(tmp_path: Path) -> None:
     before, rows = scan(network(), clouds(), densities=(0.5, 0.1), code_bits=(4,))
     write_rows(rows, tmp_path / "scan.csv")
@@ -92,7 +101,7 @@ class Imagined(Search):
 
 @pytest.mark.parametrize("max_error", [0.02, 0.03, 0.1, 0.3])
 def test_a_search_ends_within_its_precision_of_the_fewest_weights(max_error: float, tmp_path: Path) -> None:
-    search = Imagined("n", network(), BASE, clouds(), tmp_path)
+    search = Imagined("n", "operators", network(), BASE, clouds(), tmp_path)
     best = search.smallest(max_error)
     assert best.error <= max_error
     possible = [
@@ -108,25 +117,27 @@ def test_a_search_ends_within_its_precision_of_the_fewest_weights(max_error: flo
 
 def test_what_is_out_of_reach_is_said(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"an error of 1.00 % is out of reach: with all 340 weights"):
-        Imagined("n", network(), BASE, clouds(), tmp_path).smallest(0.01)
+        Imagined("n", "operators", network(), BASE, clouds(), tmp_path).smallest(0.01)
 
 
 def test_a_search_needs_one_codebook(tmp_path: Path) -> None:
     by_layer = recipe(share={"codebook": "layer", "n_codes": None}, layers={"*": {"code_bits": 3}})
-    with pytest.raises(ConfigError, match="needs share codebook: network"):
-        Search("n", network(), by_layer, clouds(), tmp_path)
+    densities = recipe(prune={"n_kept": None}, layers={"*": {"density": 0.5}})
+    for base in (by_layer, densities):
+        with pytest.raises(ConfigError, match="needs a target of the whole network"):
+            Search("n", "operators", network(), base, clouds(), tmp_path)
 
 
 def test_a_search_is_not_made_twice_and_its_recipe_can_be_read(tmp_path: Path) -> None:
     data = clouds().held_out()
     assert (len(data.train_labels), len(data.test_labels)) == (334, 66)
     seen: list[Trial] = []
-    search = Search("n", network(), BASE, data, tmp_path, on_trial=seen.append)
+    search = Search("n", "operators", network(), BASE, data, tmp_path, on_trial=seen.append)
     best = search.smallest(0.05)
     assert best.error <= 0.05
     assert best.n_kept <= 24
     runs: list[str] = []
-    again = Search("n", network(), BASE, data, tmp_path, on_progress=lambda run, *_: runs.append(run))
+    again = Search("n", "operators", network(), BASE, data, tmp_path, on_progress=lambda run, *_: runs.append(run))
     assert again.smallest(0.05) == best
     assert again.trials == seen
     assert runs == []

@@ -74,7 +74,7 @@ def test_the_gradient_of_a_centroid_is_the_sum_over_its_members() -> None:
 def test_codes_that_are_rare_cost_more() -> None:
     """500 weights at 1 and 3 each, one between, nearer to 3: with a rate it goes where codes are short."""
     weights = torch.cat([torch.ones(900), torch.full((100,), 3.0), torch.tensor([2.05])])
-    plain, cheap = (Codebook(2, rate, "optimal", scaled=True) for rate in (0.0, 0.2))
+    plain, cheap = (Codebook(2, rate, "optimal", 0, scaled=True) for rate in (0.0, 0.2))
     for book in (plain, cheap):
         book.fit({"w": weights})
     assert plain.codes("w", weights)[-1] == 1
@@ -97,6 +97,36 @@ def test_the_forward_pass_sees_the_codebook_and_the_weights_behind_it_learn() ->
     quantising.after_step()
     assert weight[0, 0].item() == pytest.approx(1.31)
     assert weight[0, 1] == 0  # pruned stays pruned
+
+
+def test_what_one_value_cannot_tell_apart_becomes_zero_and_is_not_stored() -> None:
+    """Of 1 and -1 the mean is 0."""
+    model = nn.Sequential(OrderedDict(a=nn.Linear(2, 1, bias=False)))
+    with torch.no_grad():
+        model.get_parameter("a.weight").copy_(torch.tensor([[1.0, -1.0]]))
+    shared = Sharing(model, recipe(share={"n_codes": 1}), None).finish()
+    assert shared is not None
+    assert not shared.codes["a.weight"].any()
+    assert model.get_parameter("a.weight").tolist() == [[0, 0]]
+
+
+def test_a_scale_does_not_cross_zero() -> None:
+    model = network()
+    sharing = Sharing(model, recipe(share={"n_codes": 2}), None)
+    with torch.no_grad():
+        sharing._scales["b.weight"].fill_(-0.05)
+    sharing.after_step()
+    assert sharing._scales["b.weight"] > 0
+
+
+def test_a_layer_that_lost_all_its_weights_does_not_come_back() -> None:
+    """With layers named, as without."""
+    for layers in ({}, {"*": {}, "*.bias": {}}):
+        model = network()
+        with torch.no_grad():
+            model.get_parameter("a.weight").zero_()
+        sharing = Sharing(model, recipe(share={"n_codes": 2}, layers=layers), None)
+        assert all(p is not model.get_parameter("a.weight") for p in sharing.parameters())
 
 
 def test_a_tensor_of_which_nothing_is_left_has_no_part_in_it() -> None:

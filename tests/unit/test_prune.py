@@ -177,6 +177,40 @@ def test_with_regrowth_a_pruned_weight_goes_on_learning_and_comes_back(regrow: b
     assert sum(n_nonzero(model).values()) == 4
 
 
+def test_zeros_that_are_there_stay_but_a_fresh_bias_may_grow() -> None:
+    model = network()
+    with torch.no_grad():
+        model.get_parameter("a.weight")[:2] = 0
+        model.get_parameter("b.bias").zero_()
+    pruning = Pruning(model, recipe(prune={"n_kept": 38}))
+    step(pruning, model, 0, 1)
+    with torch.no_grad():
+        for tensor in model.parameters():
+            tensor += 1.0  # as an optimiser may
+    pruning.after_step()
+    assert n_nonzero(model) == {"a.weight": 12, "a.bias": 4, "b.weight": 8, "b.bias": 2}
+
+
+def test_a_tensor_that_the_loss_does_not_reach_goes_first() -> None:
+    model = network()
+    pruning = Pruning(model, recipe(prune={"n_kept": 38, "regrow": True}))
+    pruning.before_batch(0, 1)
+    for name, tensor in model.named_parameters():
+        tensor.grad = None if name == "a.bias" else torch.ones_like(tensor)
+    pruning.after_backward()
+    pruning.finish()
+    assert n_nonzero(model) == {"a.weight": 24, "a.bias": 0, "b.weight": 8, "b.bias": 2}
+
+
+def test_a_short_run_is_pruned_in_time_to_heal() -> None:
+    model = network()
+    pruning = Pruning(model, recipe(prune={"schedule": "gradual", "n_kept": 6}))
+    for done in range(40):
+        step(pruning, model, done, 40)
+        if done == 31:
+            assert sum(n_nonzero(model).values()) == 6
+
+
 def test_penalties_pull_weights_towards_zero() -> None:
     model = network()
     pruning = Pruning(model, recipe(prune={"n_kept": 38, "l1_weight": 0.5, "l2_weight": 0.25}))

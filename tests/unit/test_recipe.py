@@ -21,7 +21,10 @@ FULL = {"density": 0.5, "code_bits": 3}
         ({"share": {"codebook": "layer"}}, "n_codes belongs to a codebook of the network"),
         ({"share": {"n_codes": None}}, "n_codes belongs to a codebook of the network"),
         ({"prune": {"schedule": "iterative", "n_steps": 2, "epochs_per_step": 2}}, "2 steps of 2 need at least"),
-        ({"prune": {"n_kept": None}, "share": LAYER, "layers": {"a": {"code_bits": 3}}}, "layers.a needs a density or a"),
+        (
+            {"prune": {"n_kept": None}, "share": LAYER, "layers": {"a": {"code_bits": 3}}},
+            "layers.a needs a density or a",
+        ),
         (
             {"prune": {"n_kept": None}, "share": LAYER, "layers": {"a": {**FULL, "quality": 1.0}}},
             "layers.a needs a density or a quality",
@@ -30,6 +33,9 @@ FULL = {"density": 0.5, "code_bits": 3}
         ({"share": LAYER, "layers": {"a": {}}}, "layers.a: code_bits belongs to a codebook of each layer"),
         ({"layers": {"a": {"code_bits": 3}}}, "layers.a: code_bits belongs to a codebook of each layer"),
         ({"layers": {"a": {"gap_bits": 4}}}, "gap_bits are chosen by size"),
+        ({"prune": {"criterion": "saliency"}}, "saliency is learned while training"),
+        ({"prune": {"criterion": "saliency", "schedule": "gradual", "epochs": 0}}, "an epoch at least"),
+        ({"centroids": "forgy"}, "begins at the optimum"),
         ({"codebooks": "fp32"}, "the codebook of a network and its scales are fp16"),
         ({"shrink": {"units": {}, "n_steps": 1, "epochs_per_step": 1, "learning_rate": 1e-3}}, "at least 1 item"),
     ],

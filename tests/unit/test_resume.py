@@ -37,7 +37,9 @@ class KilledError(Exception):
 def network() -> nn.Module:
     torch.manual_seed(1)
     front = (nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten())
-    return nn.Sequential(*front, nn.Linear(64, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 3))
+    model = nn.Sequential(*front, nn.Linear(64, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, 3))
+    model.register_buffer("not_stored", torch.full((3,), 1 / 3), persistent=False)
+    return model
 
 
 def digits() -> Dataset:
@@ -87,6 +89,20 @@ def test_a_killed_job_ends_in_the_same_bytes(name: str, plan: Recipe, tmp_path: 
         assert content(folder) == content(tmp_path / "whole")
 
 
+def test_dropout_draws_by_the_seed_of_the_recipe_and_leaves_the_program_s_own_alone(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        torch.manual_seed(len(name))
+        before = torch.get_rng_state()
+        job(BY_LAYER, tmp_path / name)
+        torch.manual_seed(1)  # as building the network did
+        network()
+        expected = torch.get_rng_state()
+        torch.set_rng_state(before)
+        job(BY_LAYER, tmp_path / "again")
+        assert torch.equal(torch.get_rng_state(), expected)
+    assert content(tmp_path / "first") == content(tmp_path / "second")
+
+
 def test_one_killed_between_two_runs_does_the_end_of_the_first_again(tmp_path: Path) -> None:
     job(JOINT, tmp_path / "whole")
     with pytest.raises(KilledError):
@@ -98,6 +114,9 @@ def test_one_killed_between_two_runs_does_the_end_of_the_first_again(tmp_path: P
 def test_another_job_or_a_damaged_file_begins_anew(tmp_path: Path) -> None:
     with pytest.raises(KilledError):
         job(JOINT, tmp_path, kill=("prune", 9))
+    with pytest.raises(KilledError):
+        job(JOINT, tmp_path, kill=("shrink 1", 1), key="another")
+    assert not (tmp_path / CHECKPOINT_FILE).exists()  # or the first job would take up the files of the second
     assert job(JOINT, tmp_path, key="another")[0] == "shrink 1"
     with pytest.raises(KilledError):
         job(JOINT, tmp_path, kill=("prune", 9))

@@ -61,6 +61,36 @@ def test_what_mixes_units_or_is_read_otherwise_is_left_alone() -> None:
     assert found["viewed"].readers == ("before",)
 
 
+class Tied(nn.Module):
+    """`a` and `b` are one matrix, `c` is read past its module, `d` normalises rows, `e` computes its weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.c = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 4)
+        self.b.weight = self.a.weight
+        self.d, self.norm = nn.Linear(4, 6), nn.BatchNorm1d(5)
+        self.e = nn.utils.parametrizations.weight_norm(nn.Linear(6, 6))
+        self.f = nn.Linear(6, 2)
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        found = functional.linear(self.c(self.b(self.a(rows))), self.c.weight)
+        result: torch.Tensor = self.f(self.e(self.norm(self.d(found))))
+        return result
+
+
+def test_tensors_that_are_used_elsewhere_are_left_alone() -> None:
+    model = Tied()
+    model(torch.rand(2, 5, 4))
+    assert find_units(model) == {}
+
+
+def test_what_is_frozen_stays_frozen() -> None:
+    model = lenet_300_100()
+    model.get_parameter("fc2.weight").requires_grad = False
+    keep_units(model, find_units(model)["fc1"], torch.arange(10))
+    assert [name for name, tensor in model.named_parameters() if not tensor.requires_grad] == ["fc2.weight"]
+
+
 class Branching(nn.Module):
     def __init__(self) -> None:
         super().__init__()

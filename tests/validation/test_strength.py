@@ -46,7 +46,9 @@ def test_a_file_is_worth_what_its_row_says(row: dict[str, str], mnist: Dataset) 
 
 @pytest.mark.parametrize(("network", "recipe"), ASKED)
 def test_the_median_of_three_seeds_reaches_what_was_asked_for(network: str, recipe: str) -> None:
-    rows = [r for r in ROWS if (r["network"], r["recipe"]) == (network, recipe) and "--prune-density" not in r["command"]]
+    rows = [
+        r for r in ROWS if (r["network"], r["recipe"]) == (network, recipe) and "--prune-density" not in r["command"]
+    ]
     least_ratio, largest_error = ASKED[network, recipe]
     assert sorted(row["seed"] for row in rows) == ["0", "1", "2"]
     assert median(float(row["compression_ratio"]) for row in rows) >= least_ratio
