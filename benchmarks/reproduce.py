@@ -75,8 +75,15 @@ def dcsim(*arguments: object) -> None:
 
 
 def dense(network: str) -> None:
-    """The trained network that everything else begins with."""
+    """The trained network that everything else begins with, and the one that never saw a shifted digit."""
     dcsim("train", network, "-o", MODELS / network / "dense.safetensors")
+    if has(network, "unaugmented"):
+        dcsim("train", network, "--training", "unaugmented", "-o", unaugmented(network))
+
+
+def unaugmented(network: str) -> Path:
+    """Weights that were trained without augmentation."""
+    return MODELS / network / "dense-unaugmented.safetensors"
 
 
 def with_traces(network: str, recipe: str) -> None:
@@ -101,6 +108,8 @@ def strong(job: Job) -> Row:
     with tempfile.TemporaryDirectory() as scratch:
         folder = MODELS / job.network / "compressed" / job.recipe if traced else Path(scratch)
         options: list[object] = ["--recipe", job.recipe, "--seed", job.seed]
+        if job.recipe == "unaugmented":
+            options += ["--weights", unaugmented(job.network)]
         if job.density is not None:
             options += ["--prune-density", job.density]
         started = time.monotonic()

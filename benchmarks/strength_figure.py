@@ -27,6 +27,8 @@ def draw(rows: Path, anchors: Path, picture: Path) -> None:
     for axes, network in zip(figure.subplots(1, 2), NETWORKS, strict=True):
         for recipe, (colour, filled) in RECIPES.items():
             points = [row for row in ours if (row["network"], row["recipe"]) == (network, recipe)]
+            if not points:
+                continue
             face = colour if filled else "white"
             axes.plot(*_points(points), "o", color=colour, markerfacecolor=face, markersize=5, label=f"recipe {recipe}")
         for row in published:

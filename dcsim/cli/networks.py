@@ -193,6 +193,9 @@ def _compress_network(network: str, weights: Path | None, output: Path, override
 def train(
     network: NetworkArgument,
     output: Annotated[Path, typer.Option("-o", "--output", help="safetensors file to write.")],
+    training: Annotated[
+        str | None, typer.Option("--training", help="`unaugmented` for training-unaugmented.yaml of its folder.")
+    ] = None,
     data: DataOption = "",
 ) -> None:
     """Train the dense weights of a network of models/ as its training.yaml says."""
@@ -206,7 +209,7 @@ def train(
     require_outputs(output)
     with listening() as listener:
         found = find_network(network, data)
-        plan = dense_training(found)
+        plan = dense_training(found, training)
         error = train_dense(found, plan, load_dataset(found, listener), output, listener.progress)
     console().print(f"{output}: test error {100 * error:.2f} %", soft_wrap=True)
 

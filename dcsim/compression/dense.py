@@ -10,18 +10,18 @@ from dcsim.compression.training import Hooks, OnProgress, Trainer, error_rate
 from dcsim.config import load_spec
 from dcsim.datasets import Dataset
 from dcsim.errors import ConfigError
-from dcsim.files import write_bytes
+from dcsim.files import is_file, write_bytes
 from dcsim.zoo import Network
 
 
-def dense_training(network: Network) -> DenseTraining:
-    """The training.yaml of a network of models/. Raises ConfigError when there is none."""
-    if network.folder is None or not (network.folder / "training.yaml").is_file():
+def dense_training(network: Network, name: str | None = None) -> DenseTraining:
+    """The training.yaml of a network of models/, or its `training-<name>.yaml`. Raises ConfigError for none."""
+    file = f"training-{name}.yaml" if name else "training.yaml"
+    if network.folder is None or not is_file(network.folder / file):
         raise ConfigError(
-            f"{network.name} has no training.yaml, as networks of models/ have; train your own and bring it with "
-            "--weights"
+            f"{network.name} has no {file}, as networks of models/ may have; train your own and bring it with --weights"
         )
-    return load_spec(DenseTraining, network.folder / "training.yaml")
+    return load_spec(DenseTraining, network.folder / file)
 
 
 def train_dense(network: Network, plan: DenseTraining, data: Dataset, output: Path, on_progress: OnProgress) -> float:
