@@ -29,7 +29,7 @@ TRACED = ("default", "published", "best")  # the recipes that `dcsim run` finds 
 STRONG = ("best", "accurate", "unaugmented")  # the recipes that are after size
 SEEDS = (0, 1, 2)
 #: further points of the curve: recipe best, seed 0, with these shares of the weights
-FURTHER = {"lenet-300-100": (0.02, 0.06), "lenet-5": (0.012,)}
+FURTHER = {"lenet-300-100": (0.02, 0.06)}
 
 
 @dataclass(frozen=True)
