@@ -21,6 +21,13 @@ training: {batch_size: 50, weight_decay: 0, shift_pixels: 0, n_threads: 1}
 prune: {criterion: saliency, schedule: gradual, n_kept: 1, epochs: 20, learning_rate: 0.01}
 share: {codebook: network, n_codes: 8, epochs: 2, learning_rate: 0.001}
 """
+UNTRAINED = """
+name: untrained
+seed: 3
+training: {batch_size: 50, weight_decay: 0, shift_pixels: 0, n_threads: 1}
+prune: {schedule: one-shot, n_kept: 1, epochs: 0, learning_rate: 0.01}
+share: {codebook: network, n_codes: 8, epochs: 0, learning_rate: 0.001}
+"""
 
 
 def test_a_scan_gives_a_table_and_a_picture(dcsim: Dcsim, own_network: Path) -> None:
@@ -52,7 +59,7 @@ def test_a_recipe_is_found_and_compresses_what_it_was_found_for(dcsim: Dcsim, ow
 
 
 def test_an_error_out_of_reach_is_explained(dcsim: Dcsim, own_network: Path) -> None:
-    (own_network / "base.yaml").write_text(BASE.replace("epochs: 20", "epochs: 0").replace("epochs: 2,", "epochs: 0,"))
+    (own_network / "base.yaml").write_text(UNTRAINED)
     source = (own_network / "own.py").read_text()
     (own_network / "own.py").write_text(
         source
