@@ -358,6 +358,8 @@ def half_way(folder: Path) -> subprocess.Popen[str]:
         "--post-training",
         "--centroids",
         "optimal",
+        "--codebook-bits",
+        "10",  # a quarter of a second a tensor: time enough to be stopped in
         "-o",
         "out/long.dcz",
     ]
