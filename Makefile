@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 .DEFAULT_GOAL := help
-.PHONY: help install demo lint test bench encoder fuzz reproduce compressed
+.PHONY: help install demo lint test bench encoder fuzz reproduce
 
 help:           ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -45,10 +45,3 @@ fuzz: install   ## two million altered .dcz files: each is decoded or refused wi
 
 reproduce: install  ## train and compress the LeNets of models/ again: an hour on two cores; NETWORKS=resnet-20 for that one
 	$(BIN)/python -m benchmarks.reproduce $(NETWORKS)
-
-compressed: install
-	set -e; folder=models/$(NETWORK)/compressed/$(RECIPE); \
-	$(BIN)/dcsim compress $(NETWORK) --recipe $(RECIPE) -o $$folder; \
-	for variant in dense pruned shared huffman; do \
-	  $(BIN)/dcsim trace $(NETWORK) --file $$folder/$$variant.dcz -o $$folder/$$variant.parquet; \
-	done

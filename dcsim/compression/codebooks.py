@@ -26,7 +26,7 @@ from dcsim.compression.training import Hooks
 REFIT_EVERY = 50  # batches; assumption: often enough to follow, seldom enough to cost nothing
 PULL = 1e-2  # at the end, of a weight's distance from its value, added to its gradient; chosen on held-out digits
 REFITS = 3  # rounds of codes and centroids; assumption: the fit goes on from the one before
-LEAST_SCALE = 1e-8
+LEAST_SCALE = 1e-8  # above 0, far below any weight
 
 Kept = dict[str, torch.Tensor]  # the weights that are not pruned, by tensor, (n_kept,)
 

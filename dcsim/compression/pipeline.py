@@ -19,7 +19,14 @@ from dcsim.compression.prune import Pruning
 from dcsim.compression.recipe import Recipe
 from dcsim.compression.shrink import shrink
 from dcsim.compression.store import CHECKPOINT_FILE, Stage, write_stages
-from dcsim.compression.structure import compressible, drop_dead_units, find_units, in_full_shape, set_shapes
+from dcsim.compression.structure import (
+    compressible,
+    drop_dead_units,
+    find_units,
+    in_full_shape,
+    n_compressible,
+    set_shapes,
+)
 from dcsim.compression.training import Checkpoint, OnProgress, Teacher, Trainer, error_rate, forward, in_threads
 from dcsim.datasets import Dataset
 from dcsim.errors import ConfigError, NetworkError
@@ -156,7 +163,7 @@ def counted(recipe: Recipe, model: nn.Module) -> Recipe:
     """A share of the network as a count, which stays the same when units are removed."""
     if recipe.prune.density is None:
         return recipe
-    n_all = sum(tensor.numel() for tensor in compressible(model, recipe).values())
+    n_all = n_compressible(model, recipe)
     n_kept = max(1, round(recipe.prune.density * n_all))
     return recipe.model_copy(update={"prune": recipe.prune.model_copy(update={"n_kept": n_kept, "density": None})})
 
@@ -196,7 +203,7 @@ def require_layers(recipe: Recipe, model: nn.Module) -> None:
             f"without weights, frozen or all zero; it has {', '.join(sorted(weights))}, and any other tensor by its "
             "full name"
         )
-    n_all = sum(tensor.numel() for tensor in compressible(model, recipe).values())
+    n_all = n_compressible(model, recipe)
     if not n_all:
         raise ConfigError(f"recipe {recipe.name}: the network has no weights that can be trained and compressed")
     if recipe.prune.n_kept is not None and recipe.prune.n_kept > n_all:

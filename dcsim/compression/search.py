@@ -14,7 +14,7 @@ from torch import nn
 from dcsim.compression import pipeline
 from dcsim.compression.recipe import Recipe
 from dcsim.compression.store import cache_key, read_stages
-from dcsim.compression.structure import compressible
+from dcsim.compression.structure import n_compressible
 from dcsim.compression.training import OnProgress
 from dcsim.datasets import Dataset
 from dcsim.errors import ConfigError
@@ -68,7 +68,7 @@ class Search:
         self._base, self._dataset = base, dataset
         self._folder, self._on_progress, self._on_trial = folder, on_progress, on_trial
         self._weights = pipeline.state_weights(model)
-        self._n_all = sum(tensor.numel() for tensor in compressible(model, base).values())
+        self._n_all = n_compressible(model, base)
         self.trials: list[Trial] = []
 
     def recipe(self, n_kept: int, n_codes: int) -> Recipe:

@@ -81,6 +81,11 @@ def compressible(model: nn.Module, recipe: Recipe) -> Tensors:
     return {name: tensor for name, tensor in named.items() if name in matrices | beside}
 
 
+def n_compressible(model: nn.Module, recipe: Recipe) -> int:
+    """Weights and biases in all that a recipe compresses."""
+    return sum(tensor.numel() for tensor in compressible(model, recipe).values())
+
+
 def find_units(model: nn.Module) -> dict[str, Units]:
     """The layers whose units can be removed: what they give is read by layers alone, with nothing added or joined.
 
@@ -269,6 +274,6 @@ def in_full_shape(weights: Mapping[str, Array], shapes: Mapping[str, tuple[int, 
     """Tensors of a smaller network in the shapes of the original: its units first, zeros behind."""
     full: dict[str, Array] = {}
     for name, values in weights.items():
-        full[name] = np.zeros(shapes[name], values.dtype)  # type: ignore[assignment]
+        full[name] = np.zeros(shapes[name], values.dtype)  # type: ignore[assignment]  # of the dtype that went in
         full[name][tuple(slice(length) for length in values.shape)] = values
     return full

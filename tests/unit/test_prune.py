@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from dcsim.compression.pipeline import counted
 from dcsim.compression.prune import Pruning, largest_mask, magnitude_mask, quality_density, retrained_dropout
 from tests.recipes import recipe
 
@@ -82,8 +83,6 @@ def test_a_whole_network_keeps_the_largest_magnitudes_wherever_they_are(prune: d
     model = network()
     plan = recipe(prune=prune)
     if plan.prune.density:
-        from dcsim.compression.pipeline import counted
-
         plan = counted(plan, model)
     step(Pruning(model, plan), model, 0, 10)
     assert n_nonzero(model) == {"a.weight": 0, "a.bias": 2, "b.weight": 8, "b.bias": 2}
