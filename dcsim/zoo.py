@@ -85,7 +85,7 @@ class Network:
 
         if not isinstance(built, torch.nn.Module):
             raise NetworkError(f"{self.builder} returned {type(built).__name__}, expected a torch.nn.Module")
-        return built
+        return settled(built)
 
 
 def find_network(name: str, dataset: str = "") -> Network:
@@ -166,6 +166,25 @@ def resolve(reference: str) -> Callable[[], Any]:
     if not callable(function):
         raise NetworkError(f"{reference} is not callable; expected a function or class without arguments")
     return function
+
+
+def settled(model: "torch.nn.Module") -> "torch.nn.Module":
+    """The same module with its re-parametrisations (masks of torch's pruning, weight norm) made permanent.
+
+    A trained network is stored and run with the weights that they give.
+    """
+    import torch
+    from torch.nn.utils import parametrize, prune
+
+    for module in list(model.modules()):
+        for hook in list(module._forward_pre_hooks.values()):
+            if isinstance(hook, prune.BasePruningMethod):
+                prune.remove(module, hook._tensor_name)  # type: ignore[no-untyped-call]
+        if parametrize.is_parametrized(module):
+            assert isinstance(module.parametrizations, torch.nn.ModuleDict)
+            for name in list(module.parametrizations):
+                parametrize.remove_parametrizations(module, name, leave_parametrized=True)
+    return model
 
 
 def lenet_300_100() -> "torch.nn.Module":

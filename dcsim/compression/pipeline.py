@@ -253,18 +253,26 @@ def require_scores(model: nn.Module, dataset: Dataset) -> None:
 
 
 def state_weights(model: nn.Module) -> dict[str, Floats]:
-    """Every floating-point tensor of the model's state, as fp32 arrays by name."""
-    return {
-        name: tensor.detach().float().numpy().copy()
-        for name, tensor in model.state_dict().items()
-        if tensor.is_floating_point()
-    }
+    """Every floating-point tensor of the model's state, as fp32 arrays by name; a tied one by its first name."""
+    return {name: tensor.detach().float().numpy().copy() for name, tensor in state_floats(model).items()}
+
+
+def state_floats(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Every floating-point tensor of the model's state by name; a tied one by its first name."""
+    found: dict[str, torch.Tensor] = {}
+    seen = set()
+    for name, tensor in model.state_dict().items():
+        place = (tensor.untyped_storage()._cdata, tensor.storage_offset(), tuple(tensor.shape), tensor.stride())
+        if tensor.is_floating_point() and place not in seen:
+            seen.add(place)
+            found[name] = tensor
+    return found
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Floats]) -> None:
     """Put `weights` into `model`. Raises NetworkError when names or shapes do not match."""
     state = model.state_dict()
-    expected = {name: tuple(tensor.shape) for name, tensor in state.items() if tensor.is_floating_point()}
+    expected = {name: tuple(tensor.shape) for name, tensor in state_floats(model).items()}
     found = {name: tuple(array.shape) for name, array in weights.items()}
     if expected != found:
         names = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))

@@ -180,8 +180,8 @@ def architecture(network: Network, model: "torch.nn.Module", data: Dataset) -> s
 
     example = data.test_inputs[:1]
     program = capture.export(model, example)
-    capture.capture(model, program, pack(network.name, "dense", state_weights(model)), example, None)
-    return sha256(program.graph_module.code.encode())
+    capture.capture(program, pack(network.name, "dense", state_weights(model)), example, None)
+    return sha256(program.code.encode())
 
 
 def _clear(folder: Path, fresh: bool) -> None:

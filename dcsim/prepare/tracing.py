@@ -47,7 +47,7 @@ def trace_variants(
         listener.say(f"tracing {', '.join(missing)} on {len(inputs)} example{'s' if len(inputs) > 1 else ''}")
         program = capture.export(model, inputs)
         for variant in missing:
-            trace = capture.capture(model, program, compression.load(variant), inputs, by_variant[variant].test_error)
+            trace = capture.capture(program, compression.load(variant), inputs, by_variant[variant].test_error)
             if compression.folder != shipped_path(network.name, compression.recipe):  # that one may be read-only
                 trace.save(_trace_path(compression.folder, variant, batch))
             traces[variant] = trace
@@ -114,4 +114,4 @@ def _trace_file(network: Network, file: Path, variant: Variant | None, batch: in
     pipeline.load_weights(model, stored.decode())
     test_error = error_rate(model, data)
     inputs = data.test_inputs[:batch]
-    return capture.capture(model, capture.export(model, inputs), stored, inputs, test_error)
+    return capture.capture(capture.export(model, inputs), stored, inputs, test_error)

@@ -2,8 +2,10 @@
 
 Objective: fewest DRAM bytes per steady-state frame. Working buffers come first, then tensors by
 DRAM bytes saved per byte held over their lifetime; ties by layer order. That puts activations before weights, which are
-held at all times for one read a frame; of those, the set of layers is chosen that fills what is left best. Weights are
-resident per whole layer or not at all, in stored form.
+held at all times. Weights read more than once a frame (recurrent steps, tied layers) come first, by reads; of those
+read once, the set of layers is chosen that fills what is left best; tables of which a frame reads some rows come last.
+Weights are resident per whole layer or not at all, in stored form. What the network keeps from frame to frame (a KV
+cache) lies in DRAM.
 """
 
 from dataclasses import dataclass
@@ -11,7 +13,7 @@ from dataclasses import dataclass
 from dcsim.errors import SimulationError
 from dcsim.soc import decoder, dram, pe_array, sram
 from dcsim.soc.spec import SocSpec
-from dcsim.traces.trace import INPUT, Layer, Trace, consumers
+from dcsim.traces.trace import INPUT, OWN, Layer, Trace, consumers
 from dcsim.units import FP32_BITS, bits_to_bytes, ceil_div, kib_to_bytes
 
 GRAIN_BYTES = 64
@@ -24,13 +26,15 @@ class LayerPlan:
     Attributes:
         weights_resident: the stored weights stay in SRAM across frames.
         decodes: stored weights pass the decoder.
-        n_decode_passes: how often they do; more than once only where the array takes entries straight from there.
+        n_decode_passes: how often they do: once a step, and once a fold of pixels where the array takes entries
+            straight from there.
         expanded_bits: dense operands that the decoder writes into the working buffer; 0 where the array skips zeros.
         n_tiles: parts in which fetch, decode, compute and write-back overlap.
         n_input_passes: how often a spilled input is read from DRAM.
         n_input_bytes_spilled: bytes of its input that lie in DRAM.
         output_spilled: its output goes to DRAM.
         chunk_bytes: SRAM left free that holds weights while a spilled input passes by.
+        state_read_bytes, state_write_bytes: what lies in DRAM from frame to frame.
     """
 
     index: int
@@ -47,19 +51,31 @@ class LayerPlan:
     decode: decoder.DecodeWork
     expanded_bits: int
     output_bytes: int
+    state_read_bytes: int
+    state_write_bytes: int
 
     @property
     def dram_read_bytes(self) -> int:
         """Bytes read from DRAM in a steady-state frame."""
-        return self.weight_dram_bytes + self.n_input_passes * self.n_input_bytes_spilled
+        return (
+            self.n_weight_passes * self.weight_dram_bytes
+            + self.n_input_passes * self.n_input_bytes_spilled
+            + self.state_read_bytes
+        )
 
     @property
     def weight_dram_bytes(self) -> int:
-        return 0 if self.weights_resident else self.layer.stored_bytes
+        """Bytes of weights that one pass reads from DRAM."""
+        return 0 if self.weights_resident else self.layer.read_bytes
+
+    @property
+    def n_weight_passes(self) -> int:
+        """Passes over the weights in one frame: a step of a recurrent layer needs them all again."""
+        return self.layer.n_steps
 
     @property
     def dram_write_bytes(self) -> int:
-        return self.output_bytes if self.output_spilled else 0
+        return (self.output_bytes if self.output_spilled else 0) + self.state_write_bytes
 
 
 @dataclass(frozen=True)
@@ -112,7 +128,7 @@ def place(trace: Trace, soc: SocSpec) -> Placement:
     activation_bytes = _activation_bytes(trace, soc)
     held = [buffer_bytes] * len(trace.layers)
     in_sram = _keep_activations(_activations(trace, activation_bytes), held, capacity)
-    resident = _keep_weights([layer.stored_bytes for layer in trace.layers], capacity - max(held))
+    resident = _keep_weights(trace, capacity - max(held))
     resident_bytes = sum(trace.layers[index].stored_bytes for index in resident)
     held = [n_bytes + resident_bytes for n_bytes in held]
     plans = tuple(
@@ -164,7 +180,37 @@ def _keep_activations(candidates: list[_Activation], held: list[int], capacity: 
     return frozenset(kept)
 
 
-def _keep_weights(sizes: list[int], free_bytes: int) -> frozenset[int]:
+def _keep_weights(trace: Trace, free_bytes: int) -> frozenset[int]:
+    """Indices of the layers whose weights stay in SRAM; layers that read the same weights stay together."""
+    held: dict[int, int] = {}
+    saved: dict[int, int] = {}
+    for index, layer in enumerate(trace.layers):
+        owner = index if layer.weights_of == OWN else layer.weights_of
+        held[owner] = held.get(owner, 0) + layer.stored_bytes
+        saved[owner] = saved.get(owner, 0) + layer.n_steps * layer.read_bytes
+    owners = [owner for owner, n_bytes in held.items() if n_bytes]
+    ranked = sorted(owners, key=lambda owner: (-saved[owner] / held[owner], owner))
+    kept = set()
+    for owner in (owner for owner in ranked if saved[owner] > held[owner]):
+        if held[owner] <= free_bytes:
+            kept.add(owner)
+            free_bytes -= held[owner]
+    once = [owner for owner in owners if saved[owner] == held[owner]]
+    filling = {once[place] for place in _fill([held[owner] for owner in once], free_bytes)}
+    free_bytes -= sum(held[owner] for owner in filling)
+    kept |= filling
+    for owner in (owner for owner in ranked if 0 < saved[owner] < held[owner]):
+        if held[owner] <= free_bytes:
+            kept.add(owner)
+            free_bytes -= held[owner]
+    return frozenset(
+        index
+        for index, layer in enumerate(trace.layers)
+        if (index if layer.weights_of == OWN else layer.weights_of) in kept
+    )
+
+
+def _fill(sizes: list[int], free_bytes: int) -> frozenset[int]:
     """The layers whose weights fill `free_bytes` best; of equal sums the one with the earlier layers.
 
     Exact but for rounding sizes up to GRAIN_BYTES: bit n of a mask says that n grains can be filled by the layers from
@@ -195,8 +241,9 @@ def _plan_layer(
 ) -> LayerPlan:
     decodes = _decodes(layer, soc)
     skips = decodes and not _expands(layer, soc)
-    dense_bits = layer.n_weights * soc.array.operand_bits
-    operand_bytes = layer.stored_bytes if skips else bits_to_bytes(dense_bits)
+    n_operands = layer.n_outputs if layer.reads_table else layer.n_weights
+    dense_bits = n_operands * soc.array.operand_bits
+    operand_bytes = layer.read_bytes if skips else bits_to_bytes(dense_bits)
     tile_bytes = kib_to_bytes(soc.tiles.tile_kib)
     spilled = sum(activation_bytes[p] for p in layer.producers if p not in in_sram)
     output_bytes = activation_bytes[index]
@@ -205,13 +252,15 @@ def _plan_layer(
     held_whole = resident and (skips or not decodes)
     n_chunks = 1 if held_whole or not spilled else ceil_div(operand_bytes, max(free_bytes, tile_bytes))
     n_input_passes = max(1, n_chunks)
-    fetched_bytes = layer.stored_bytes * (not resident) + n_input_passes * spilled
+    state_read_bytes = bits_to_bytes(layer.n_state_inputs * soc.activation_bits)
+    state_write_bytes = bits_to_bytes(layer.n_state_outputs * soc.activation_bits)
+    fetched_bytes = layer.n_steps * layer.read_bytes * (not resident) + n_input_passes * spilled + state_read_bytes
     return LayerPlan(
         index=index,
         layer=layer,
         weights_resident=resident,
         decodes=decodes,
-        n_decode_passes=ceil_div(layer.m, soc.array.lanes_pixel) if skips else 1,
+        n_decode_passes=layer.n_steps * (ceil_div(layer.m, soc.array.lanes_pixel) if skips else 1),
         n_tiles=max(1, ceil_div(max(operand_bytes, fetched_bytes, output_bytes * output_spilled), tile_bytes)),
         n_input_passes=n_input_passes,
         n_input_bytes_spilled=spilled,
@@ -219,8 +268,10 @@ def _plan_layer(
         chunk_bytes=min(free_bytes, operand_bytes) if spilled and not held_whole else 0,
         work=_array_work(layer, soc, skips),
         decode=_decode_work(layer) if decodes else decoder.DecodeWork((), 0, 0, 0),
-        expanded_bits=dense_bits if decodes and not skips else 0,
+        expanded_bits=layer.n_steps * dense_bits if decodes and not skips else 0,
         output_bytes=output_bytes,
+        state_read_bytes=state_read_bytes,
+        state_write_bytes=state_write_bytes,
     )
 
 
@@ -236,14 +287,21 @@ def _expands(layer: Layer, soc: SocSpec) -> bool:
 
 
 def _array_work(layer: Layer, soc: SocSpec, skips: bool) -> pe_array.ArrayWork:
+    array, activation_bits = soc.array, soc.activation_bits
     if skips:
         n_entries = layer.streams()["gaps"][0]
-        return pe_array.sparse_gemm_work(
-            soc.array, layer.n_groups, layer.m, layer.k, n_entries, layer.n_weights_nonzero, soc.activation_bits
+        step = pe_array.sparse_gemm_work(
+            array, layer.n_groups, layer.m, layer.k, n_entries, layer.n_weights_nonzero, activation_bits
         )
+        return step.times(layer.n_steps)
     if layer.has_gemm:
-        return pe_array.gemm_work(soc.array, layer.n_groups, layer.m, layer.n, layer.k, soc.activation_bits)
-    return pe_array.elementwise_work(soc.array, layer.n_alu_ops, layer.n_inputs, soc.activation_bits)
+        weight_bits = array.operand_bits if layer.n_weights else activation_bits
+        step = pe_array.gemm_work(
+            array, layer.n_groups, layer.m, layer.n, layer.k, activation_bits, weight_bits, layer.n_alu_ops
+        )
+        return step.times(layer.n_steps)
+    n_read = layer.n_inputs + (layer.n_outputs if layer.reads_table else 0)
+    return pe_array.elementwise_work(array, layer.n_alu_ops, n_read, activation_bits)
 
 
 def _decode_work(layer: Layer) -> decoder.DecodeWork:

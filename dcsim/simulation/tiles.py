@@ -58,7 +58,7 @@ def tile_costs(plan: LayerPlan, soc: SocSpec) -> list[TileCosts]:
     """The costs of every tile of a layer in order; each count sums to the layer's total exactly."""
     n_steps = min(plan.n_tiles, MAX_STEPS)
     layer = plan.layer
-    side_bits = 0 if plan.decodes else bytes_to_bits(layer.stored_bytes) - _values_bits(layer)
+    side_bits = 0 if plan.decodes else layer.n_steps * (bytes_to_bits(layer.read_bytes) - _values_bits(layer))
     n_operand_reads = sum(
         sram.n_accesses(soc.sram, n_bits)
         for n_bits in (plan.work.weight_read_bits, plan.work.activation_read_bits, side_bits)
@@ -93,8 +93,9 @@ def _values_bits(layer: Layer) -> int:
 
 
 def _fetched_regions(plan: LayerPlan) -> tuple[int, ...]:
-    """Contiguous regions read from DRAM each frame: weights, and the spilled input once per pass."""
-    return (plan.weight_dram_bytes, *[plan.n_input_bytes_spilled] * plan.n_input_passes)
+    """Contiguous regions read from DRAM each frame: weights and the spilled input once per pass, and kept state."""
+    weights, inputs = plan.weight_dram_bytes, plan.n_input_bytes_spilled
+    return (*[weights] * plan.n_weight_passes, *[inputs] * plan.n_input_passes, plan.state_read_bytes)
 
 
 def _transfer(soc: SocSpec, regions: tuple[int, ...], step: int, n_steps: int) -> Transfer:
@@ -116,7 +117,7 @@ def _decode_cost(plan: LayerPlan, soc: SocSpec, step: int, n_steps: int) -> Engi
     tile_work = decoder.DecodeWork(parts, 0, 0, 0)
     return EngineCost(
         n_cycles=n_passes * decoder.decode_cycles(soc.decoder, tile_work),
-        n_sram_reads=share(n_passes * sram.n_accesses(soc.sram, bytes_to_bits(layer.stored_bytes)), step, n_steps),
+        n_sram_reads=share(n_passes * sram.n_accesses(soc.sram, bytes_to_bits(layer.read_bytes)), step, n_steps),
         n_sram_writes=share(sram.n_accesses(soc.sram, plan.expanded_bits), step, n_steps),
         events={event: share(n_passes * count, step, n_steps) for event, count in events.items()},
     )

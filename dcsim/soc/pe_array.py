@@ -1,6 +1,6 @@
 """Work of a GEMM on the array: cycles and operand traffic follow from its lanes, not from a chosen reuse factor."""
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from dcsim.soc.spec import SimdArray
 from dcsim.units import ceil_div
@@ -23,19 +23,28 @@ class ArrayWork:
     weight_read_bits: int
     activation_read_bits: int
 
+    def times(self, n: int) -> "ArrayWork":
+        """The same `n` times in a row."""
+        return ArrayWork(*(n * count for count in astuple(self)))
 
-def gemm_work(array: SimdArray, n_groups: int, m: int, n: int, k: int, activation_bits: int) -> ArrayWork:
+
+def gemm_work(
+    array: SimdArray, n_groups: int, m: int, n: int, k: int, activation_bits: int, weight_bits: int, n_alu_ops: int = 0
+) -> ArrayWork:
     """Output-stationary GEMM of M output pixels x N output channels x K filter volume, per group.
+
+    `weight_bits` is the width of the operand that N belongs to, another activation in attention. ALU operations, such
+    as the softmax of attention, come after, one a lane a cycle.
 
     A weight read serves `lanes_pixel` MACs, an activation read serves `lanes_out`; partial sums stay in registers;
     edges round up. Operands that lanes need together are assumed to lie side by side, so reads use the full port.
     """
     out_folds, pixel_folds = ceil_div(n, array.lanes_out), ceil_div(m, array.lanes_pixel)
     return ArrayWork(
-        n_cycles=n_groups * out_folds * pixel_folds * k,
+        n_cycles=n_groups * out_folds * pixel_folds * k + ceil_div(n_alu_ops, array.lanes_out * array.lanes_pixel),
         n_macs=n_groups * m * n * k,
-        n_alu_ops=0,
-        weight_read_bits=n_groups * n * k * pixel_folds * array.operand_bits,
+        n_alu_ops=n_alu_ops,
+        weight_read_bits=n_groups * n * k * pixel_folds * weight_bits,
         activation_read_bits=n_groups * m * k * out_folds * activation_bits,
     )
 

@@ -2,7 +2,7 @@
 
 from dcsim import __version__
 from dcsim.artifact import Block, Encoding, Variant
-from dcsim.traces.trace import INPUT, Layer, Trace
+from dcsim.traces.trace import INPUT, OWN, Layer, Trace
 from dcsim.units import FP32_BITS, bits_to_bytes
 from dcsim.zoo import NetworkSpec, SyntheticLayer
 
@@ -65,12 +65,18 @@ def _layer(index: int, spec: SyntheticLayer, variant: Variant, batch: int) -> La
     blocks = stored_blocks(spec, variant)
     encoding: Encoding = "fp32" if variant == "dense" else variant
     n_inputs_nonzero = batch * round(spec.n_inputs * spec.activation_density)
+    stored_bytes = sum(bits_to_bytes(block.n_bits) for block in blocks)
     return Layer(
         name=spec.name,
         kind="linear",
+        operator="",
+        module="",
+        counts="estimated",
         producers=(INPUT if index == 0 else index - 1,),
-        input_shape=(batch, spec.n_inputs),
-        output_shape=(batch, spec.n_outputs),
+        input_shapes=((batch, spec.n_inputs),),
+        output_shapes=((batch, spec.n_outputs),),
+        element_bits=FP32_BITS,
+        n_steps=1,
         n_groups=1,
         m=batch,
         n=spec.n_outputs,
@@ -82,10 +88,15 @@ def _layer(index: int, spec: SyntheticLayer, variant: Variant, batch: int) -> La
         n_inputs_nonzero=n_inputs_nonzero,
         n_outputs=batch * spec.n_outputs,
         n_outputs_nonzero=batch * spec.n_outputs,
+        n_state_inputs=0,
+        n_state_outputs=0,
+        weights=(spec.name,),
+        weights_of=OWN,
         n_weights=n_weights,
         n_weights_nonzero=round(n_weights * density),
         encoding=encoding,
-        stored_bytes=sum(bits_to_bytes(block.n_bits) for block in blocks),
+        stored_bytes=stored_bytes,
+        read_bytes=stored_bytes,
         blocks=blocks,
         weight_bitmap=None,
         column_nonzeros=None,

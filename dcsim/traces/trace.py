@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,8 +22,13 @@ from dcsim.files import written
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 INPUT = -1  # the producer index that stands for the network's input
+OWN = -1  # the index in `weights_of` of a layer that reads its weights as the first one
+
+#: how the nonzeros of a layer are known: counted on real tensors, taken from densities or from shapes alone, or not at
+#: all, because dcsim has no cost model for the operator and counts it as data movement
+Counts = Literal["exact", "estimated", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -31,27 +36,46 @@ class Layer:
     """One executed operator for one frame, with the operators that are fused into it.
 
     Attributes:
-        name: module path of its weights, or of the operator.
-        kind: operator, such as `conv2d`, `linear` or `max_pool2d`.
+        name: module path of its weights, or of the operator; distinct within a trace.
+        kind: operator in dcsim's words, such as `conv2d`, `linear`, `attention_scores` or `max_pool2d`.
+        operator: the same as the network's own graph calls it, such as `aten.conv2d.default`.
+        module: path of the module that executed it; empty where there is none.
+        counts: how its nonzeros are known.
         producers: indices of the layers whose outputs it reads; -1 is the network's input.
-        input_shape, output_shape: batch first. The output is taken after fused activations.
-        n_groups, m, n, k: GEMM view: M output pixels x N output channels x K filter volume, per group; or 0.
+        input_shapes, output_shapes: of the activations; batch first. Outputs are taken after fused activations.
+        element_bits: width of an activation where the network was traced [bits].
+        n_steps: how often it runs one after the other with the same weights, each step waiting for the one before, as
+            the recurrent half of an LSTM does; 1 for all others.
+        n_groups, m, n, k: GEMM view of a step: M output pixels x N output channels x K filter volume, per group; or 0.
         n_macs_dense, n_macs_nonzero: all MACs; those with both operands nonzero (1 MAC = 2 operations).
-        n_alu_ops: comparisons and additions outside MACs.
-        n_inputs, n_inputs_nonzero, n_outputs, n_outputs_nonzero: activation elements.
+        n_alu_ops: comparisons, additions and the like outside MACs.
+        n_inputs, n_inputs_nonzero, n_outputs, n_outputs_nonzero: activation elements. Attention passes its scores on
+            tile by tile, so they are neither outputs nor inputs.
+        n_state_inputs, n_state_outputs: elements read from and written to what the network keeps from frame to frame,
+            such as a KV cache.
+        weights: names of the stored tensors that it reads.
+        weights_of: index of the earlier layer that reads these weights too (tied weights, a module run twice), or -1.
         n_weights, n_weights_nonzero: weight elements, without biases.
         encoding: how the weights are stored, or None.
-        stored_bytes: weights and biases of this layer in the variant's file.
-        blocks: every run of every stream of those bytes.
-        weight_bitmap: N x K nonzero flags, packed eight to a byte, lowest bit first; None in synthetic traces.
-        column_nonzeros: nonzero activations in each of the K unfolded input columns (group after group); None likewise.
+        stored_bytes: bytes of the variant's file that this layer is the first to read: weights and biases.
+        read_bytes: bytes that a step reads of its weights: of a table only the rows that are looked up, of tied weights
+            all.
+        blocks: every run of every stream of the bytes read.
+        weight_bitmap: N x K nonzero flags of each group, packed eight to a byte, lowest bit first; None where unknown.
+        column_nonzeros: nonzero activations in each of the K unfolded input columns (group after group, all steps
+            together); None where unknown.
     """
 
     name: str
     kind: str
+    operator: str
+    module: str
+    counts: Counts
     producers: tuple[int, ...]
-    input_shape: tuple[int, ...]
-    output_shape: tuple[int, ...]
+    input_shapes: tuple[tuple[int, ...], ...]
+    output_shapes: tuple[tuple[int, ...], ...]
+    element_bits: int
+    n_steps: int
     n_groups: int
     m: int
     n: int
@@ -63,10 +87,15 @@ class Layer:
     n_inputs_nonzero: int
     n_outputs: int
     n_outputs_nonzero: int
+    n_state_inputs: int
+    n_state_outputs: int
+    weights: tuple[str, ...]
+    weights_of: int
     n_weights: int
     n_weights_nonzero: int
     encoding: Encoding | None
     stored_bytes: int
+    read_bytes: int
     blocks: tuple[Block, ...]
     weight_bitmap: bytes | None
     column_nonzeros: tuple[int, ...] | None
@@ -74,6 +103,11 @@ class Layer:
     @property
     def has_gemm(self) -> bool:
         return self.n_macs_dense > 0
+
+    @property
+    def reads_table(self) -> bool:
+        """Whether it looks rows up in its weights instead of multiplying by them."""
+        return self.encoding is not None and not self.has_gemm
 
     def streams(self) -> dict[str, tuple[int, int]]:
         """(n_symbols, n_bits) of each stream, its blocks added up."""
@@ -177,6 +211,8 @@ class Trace:
         for index, layer in enumerate(trace.layers):
             if not all(INPUT <= producer < index for producer in layer.producers):
                 raise TraceError(f"{path}: layer {layer.name} reads what no layer before it has made")
+            if layer.weights_of != OWN and not 0 <= layer.weights_of < index:
+                raise TraceError(f"{path}: layer {layer.name} shares weights with no layer before it")
         return trace
 
     def _about(self) -> dict[str, Any]:
@@ -194,9 +230,14 @@ _BLOCK = pa.struct([("stream", pa.string()), ("block", pa.int32()), ("n_symbols"
 _ARROW_TYPES: dict[str, Any] = {
     "name": pa.string(),
     "kind": pa.string(),
+    "operator": pa.string(),
+    "module": pa.string(),
+    "counts": pa.string(),
     "producers": pa.list_(pa.int32()),
-    "input_shape": pa.list_(pa.int64()),
-    "output_shape": pa.list_(pa.int64()),
+    "input_shapes": pa.list_(pa.list_(pa.int64())),
+    "output_shapes": pa.list_(pa.list_(pa.int64())),
+    "weights": pa.list_(pa.string()),
+    "weights_of": pa.int32(),
     "encoding": pa.string(),
     "blocks": pa.list_(_BLOCK),
     "weight_bitmap": pa.binary(),
@@ -212,6 +253,8 @@ def _row(layer: Layer) -> dict[str, Any]:
 def _layer(row: dict[str, Any]) -> Layer:
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
     values["blocks"] = tuple(Block(**block) for block in row["blocks"])
+    for key in ("input_shapes", "output_shapes"):
+        values[key] = tuple(map(tuple, row[key]))
     return Layer(**values)
 
 

@@ -29,7 +29,7 @@ def array(lanes_out: int, lanes_pixel: int, mac_format: str = "fp32") -> SimdArr
 def test_lenet_5_on_four_by_four_lanes(
     layer: str, m: int, n: int, k: int, n_cycles: int, n_weight_reads: int, n_activation_reads: int
 ) -> None:
-    work = gemm_work(array(4, 4), 1, m, n, k, activation_bits=32)
+    work = gemm_work(array(4, 4), 1, m, n, k, activation_bits=32, weight_bits=32)
     assert work.n_cycles == n_cycles
     assert work.n_macs == m * n * k
     assert work.weight_read_bits == n_weight_reads * 32
@@ -38,19 +38,19 @@ def test_lenet_5_on_four_by_four_lanes(
 
 @pytest.mark.parametrize(("m", "n", "n_folds"), [(4, 4, 1), (5, 4, 2), (4, 5, 2), (5, 5, 4), (1, 1, 1)])
 def test_edges_round_up(m: int, n: int, n_folds: int) -> None:
-    assert gemm_work(array(4, 4), 1, m, n, 10, activation_bits=32).n_cycles == n_folds * 10
+    assert gemm_work(array(4, 4), 1, m, n, 10, activation_bits=32, weight_bits=32).n_cycles == n_folds * 10
 
 
 def test_groups_follow_one_another() -> None:
     # depthwise, 8 channels of 3 x 3 taps over 4 pixels: one of four output lanes is used, 8 x 1 x 1 folds of 9 cycles
-    work = gemm_work(array(4, 4), 8, m=4, n=1, k=9, activation_bits=32)
+    work = gemm_work(array(4, 4), 8, m=4, n=1, k=9, activation_bits=32, weight_bits=32)
     assert (work.n_cycles, work.n_macs) == (72, 288)
     assert work.weight_read_bits == 8 * 9 * 32
     assert work.activation_read_bits == 8 * 4 * 9 * 32
 
 
 def test_operand_widths_are_those_of_the_formats() -> None:
-    work = gemm_work(array(1, 1, "int8"), 1, m=2, n=3, k=5, activation_bits=16)
+    work = gemm_work(array(1, 1, "int8"), 1, m=2, n=3, k=5, activation_bits=16, weight_bits=8)
     assert work.weight_read_bits == 2 * 3 * 5 * 8
     assert work.activation_read_bits == 2 * 3 * 5 * 16
 

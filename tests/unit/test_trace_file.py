@@ -146,8 +146,8 @@ def test_an_altered_figure_is_refused_as_altered(old: bytes, saved: Path) -> Non
 def test_another_schema_version_is_refused(saved: Path) -> None:
     table = pq.ParquetFile(saved).read()
     about = json.loads(table.schema.metadata[b"dcsim"])
-    pq.write_table(table.replace_schema_metadata({"dcsim": json.dumps(about | {"schema": 2})}), saved)
-    with pytest.raises(TraceError, match="another schema; this dcsim reads version 1"):
+    pq.write_table(table.replace_schema_metadata({"dcsim": json.dumps(about | {"schema": 1})}), saved)
+    with pytest.raises(TraceError, match="another schema; this dcsim reads version 2"):
         Trace.load(saved)
 
 

@@ -1,0 +1,118 @@
+"""What a network is run on: arrays or tensors, by place or by name. Needs no torch until tensors are asked for."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dcsim.errors import NetworkError
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Arguments of a forward pass: numpy arrays, torch tensors, and numbers or None between them.
+
+    Attributes:
+        positional, named: as the network takes them; the first array has the batch first.
+    """
+
+    positional: tuple[Any, ...]
+    named: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, value: object) -> "Inputs":
+        """From an array, a tuple of arguments, a dictionary of named ones, or a pair of both.
+
+        Raises:
+            NetworkError: there is no array or tensor among them.
+        """
+        if isinstance(value, cls):
+            return value
+        match value:
+            case dict():
+                found = cls((), value)
+            case (tuple() | list() as positional, dict() as named):
+                found = cls(tuple(positional), named)
+            case tuple() | list():
+                found = cls(tuple(value))
+            case _:
+                found = cls((value,))
+        if not any(array.ndim for array in found.arrays()):
+            raise NetworkError(
+                f"inputs are {type(value).__name__} without an array: expected an array, batch first, a tuple of "
+                "arguments, or a dictionary of named ones"
+            )
+        return found
+
+    def arrays(self) -> Iterator[Any]:
+        """Every array and tensor, in order."""
+        for value in (*self.positional, *self.named.values()):
+            yield from _leaves(value)
+
+    @property
+    def batch(self) -> int:
+        """Inferences that make one frame: the first size of the first array that has one."""
+        return next(int(array.shape[0]) for array in self.arrays() if array.ndim)
+
+    @property
+    def n_elements(self) -> int:
+        return sum(int(np.prod(array.shape)) for array in self.arrays())
+
+    @property
+    def shapes(self) -> str:
+        """For messages: `(1, 3, 224, 224)`, or several."""
+        return ", ".join(str(tuple(array.shape)) for array in self.arrays())
+
+    @property
+    def sha256(self) -> str:
+        """Fingerprint of all values; empty when there are none, only shapes."""
+        digest = hashlib.sha256()
+        for array in self.arrays():
+            if getattr(array, "is_meta", False):
+                return ""
+            digest.update(_bytes(array))
+        return digest.hexdigest()
+
+    def tensors(self, device: str = "cpu") -> "tuple[tuple[Any, ...], dict[str, Any]]":
+        """The arguments as torch tensors of their own, in place of arrays."""
+        positional = tuple(_tensors(value, device) for value in self.positional)
+        return positional, {name: _tensors(value, device) for name, value in self.named.items()}
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, list | tuple):
+        for each in value:
+            yield from _leaves(each)
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _leaves(each)
+    elif hasattr(value, "shape") and hasattr(value, "dtype"):
+        yield value if hasattr(value, "ndim") else np.asarray(value)
+
+
+def _bytes(array: Any) -> bytes:
+    if not isinstance(array, np.ndarray):
+        import torch
+
+        tensor = array.detach().cpu().contiguous()
+        array = tensor.reshape(-1).view(torch.uint8).numpy() if tensor.numel() else np.zeros(0, np.uint8)
+    return np.ascontiguousarray(array).tobytes()
+
+
+def _tensors(value: Any, device: str) -> Any:
+    import torch
+
+    if isinstance(value, list | tuple):
+        return type(value)(_tensors(each, device) for each in value)
+    if isinstance(value, Mapping):
+        return {name: _tensors(each, device) for name, each in value.items()}
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(np.array(value)).to(device)
+    if isinstance(value, torch.Tensor):
+        return value.detach().clone().to(device)
+    return value

@@ -1,0 +1,276 @@
+"""Executes ATen operators one by one and tells a Recorder what each read, made and multiplied."""
+
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from dcsim.errors import NetworkError
+from dcsim.traces.gemms import Gemm, Operand, Weights
+from dcsim.traces.recording import CONSTANT, Event, Recorder, Source, Tensor
+from dcsim.traces.torch_operators import (
+    FIRST_RESULT,
+    OVERWRITES,
+    RENAMES,
+    is_listed,
+    kind_of,
+    n_operations,
+    pointwise_operations,
+)
+from dcsim.traces.torch_products import handler_of
+
+Operator = torch._ops.OpOverload
+COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
+
+
+def storage_key(tensor: torch.Tensor) -> Hashable:
+    """A name of the tensor's storage; while it is held no other storage gets the same."""
+    key: Hashable = StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]
+    return key
+
+
+class Tracer:
+    """Executes operators and tells a Recorder what each read, made and multiplied.
+
+    A tensor is known by its storage, so that views of it and what is written into them need no bookkeeping.
+    """
+
+    def __init__(self) -> None:
+        self.recorder = Recorder()
+        self.path: Callable[[], str] = str  # of the module that is executing
+        self._weights: dict[Any, Weights] = {}
+        self._operands: dict[Any, Operand] = {}
+
+    # what handlers ask
+
+    def source(self, tensor: torch.Tensor) -> Source:
+        return self.recorder.source(storage_key(tensor))
+
+    def set_source(self, tensor: torch.Tensor, source: Source) -> None:
+        self.recorder.set_source(storage_key(tensor), source)
+
+    def is_activation(self, tensor: torch.Tensor) -> bool:
+        return self.source(tensor).is_activation
+
+    def knows(self, tensor: torch.Tensor) -> bool:
+        """Whether it has values, not its shape alone."""
+        return not tensor.is_meta
+
+    def operand(self, tensor: torch.Tensor) -> Operand:
+        """What is not zero in it."""
+        key = self._identity(tensor)
+        if key not in self._operands:
+            mask = None if tensor.is_meta else (tensor.detach() != 0).numpy()
+            self._operands[key] = Operand(tuple(tensor.shape), mask)
+        return self._operands[key]
+
+    def weights(self, tensor: torch.Tensor) -> Weights:
+        """The same of stored weights, (groups, N, K), kept for the next time they are read."""
+        key = self._identity(tensor)
+        if key not in self._weights:
+            mask = None if tensor.is_meta else (tensor.detach() != 0).numpy()
+            self._weights[key] = Weights.of(Operand(tuple(tensor.shape), mask))
+        return self._weights[key]
+
+    def _identity(self, tensor: torch.Tensor) -> tuple[Any, ...]:
+        return (storage_key(tensor), tensor.storage_offset(), tuple(tensor.shape), tensor.stride(), tensor._version)
+
+    def read(self, tensor: torch.Tensor) -> Tensor:
+        """The tensor as an operator sees it; nonzeros of weights and constants are not asked for."""
+        source, n_nonzero = self.source(tensor), None
+        if source.is_activation and not tensor.is_meta:
+            known = self._operands.get(self._identity(tensor))
+            counted = torch.count_nonzero(tensor) if known is None or known.mask is None else known.mask.sum()
+            n_nonzero = int(counted)
+        return Tensor(tuple(tensor.shape), n_nonzero, 8 * tensor.element_size(), source)
+
+    def made(self, tensor: torch.Tensor) -> Tensor:
+        """The tensor as its maker leaves it."""
+        n_nonzero = None if tensor.is_meta else int(torch.count_nonzero(tensor))
+        return Tensor(tuple(tensor.shape), n_nonzero, 8 * tensor.element_size())
+
+    # what handlers tell
+
+    def add_gemm(
+        self,
+        kind: str,
+        operator: str,
+        reads: Sequence[torch.Tensor | None],
+        made: Sequence[torch.Tensor],
+        gemm: Gemm,
+        *,
+        n_alu_ops: int = 0,
+        after: tuple[int, ...] = (),
+    ) -> int:
+        """Note a matrix product; its number."""
+        event = Event(
+            kind,
+            operator,
+            self.path(),
+            tuple(self.read(tensor) for tensor in reads if tensor is not None),
+            tuple(map(self.made, made)),
+            gemm,
+            n_alu_ops,
+            after=after,
+        )
+        return self.recorder.add(event, *map(storage_key, made))
+
+    def add_lookup(
+        self, operator: str, table: torch.Tensor, indices: torch.Tensor, made: torch.Tensor, n_looked_up: int
+    ) -> None:
+        """Note that rows of a stored table were looked up."""
+        names = self.source(table).weights
+        event = Event(
+            "embedding",
+            operator,
+            self.path(),
+            (self.read(indices), self.read(table)),
+            (self.made(made),),
+            table=names[0] if names else None,
+            n_looked_up=n_looked_up,
+        )
+        self.recorder.add(event, storage_key(made))
+
+    def made_by(self, numbers: Sequence[int], *tensors: torch.Tensor) -> None:
+        """Say that each tensor was made by several operators together."""
+        for tensor in tensors:
+            self.set_source(tensor, Source(tuple(numbers)))
+
+    # executing
+
+    def execute(self, operator: Operator, positional: Sequence[Any], named: Mapping[str, Any]) -> Any:
+        """Run one operator and note it."""
+        kind, overload = kind_of(operator._schema.name), operator._overloadname
+        handler = handler_of(kind, overload)
+        if not (handler or is_listed(kind)) and operator.has_kernel_for_dispatch_key(COMPOSITE):
+            with Dispatch(self):
+                parts = operator.decompose(*positional, **named)
+            if parts is not NotImplemented:
+                return parts
+        inputs = list(tensors_in((positional, named)))
+        if not any(map(self.is_activation, inputs)) or kind.endswith("_like") or kind.startswith("new_"):
+            return self._derive(operator, positional, named, inputs)
+        if handler:
+            result = self._call(operator, positional, named)
+            handler(self, str(operator), _bound(operator, positional, named), list(tensors_in(result)))
+        elif kind in RENAMES or _is_view(operator):
+            result = self._call(operator, positional, named)
+            for tensor in tensors_in(result):
+                self.set_source(tensor, Source.merged(map(self.source, inputs)))
+        else:
+            result = self._compute(operator, kind, positional, named, inputs)
+        self._operands.clear()
+        return result
+
+    def _call(self, operator: Operator, positional: Sequence[Any], named: Mapping[str, Any]) -> Any:
+        try:
+            return operator(*positional, **named)
+        except Exception as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise NetworkError(f"{self.path() or 'the network'}: operator {operator} fails: {reason}") from error
+
+    def _derive(
+        self, operator: Operator, positional: Sequence[Any], named: Mapping[str, Any], inputs: Sequence[torch.Tensor]
+    ) -> Any:
+        """An operator that reads no activation: what it makes is as constant as what it reads."""
+        result = self._call(operator, positional, named)
+        merged = Source.merged(self.source(tensor) for tensor in inputs)
+        for tensor in tensors_in(result):
+            if not self.is_activation(tensor):
+                self.set_source(tensor, Source(weights=merged.weights))
+        return result
+
+    def _compute(
+        self,
+        operator: Operator,
+        kind: str,
+        positional: Sequence[Any],
+        named: Mapping[str, Any],
+        inputs: Sequence[torch.Tensor],
+    ) -> Any:
+        """Anything else. In-place operators overwrite what they read, so inputs are counted before it runs."""
+        target = _written(operator, positional, named)
+        if target is not None and kind in OVERWRITES:
+            inputs = [tensor for tensor in inputs if tensor is not target]
+        reads = tuple(map(self.read, inputs))
+        before = self.source(target) if target is not None else CONSTANT
+        result = self._call(operator, positional, named)
+        outputs = [target] if target is not None else list(tensors_in(result))[: 1 if kind in FIRST_RESULT else None]
+        if not outputs:
+            return result  # a number: the host's business
+        is_kept = before.kept or bool(before.weights and not before.events)
+        makes = () if is_kept else tuple(map(self.made, outputs))
+        activations = [tensor for tensor in reads if tensor.source.is_activation]
+        n_read = sum(tensor.n_elements for tensor in activations)
+        n_made = sum(tensor.numel() for tensor in outputs)
+        cost = n_operations(kind, _bound(operator, positional, named), n_read, n_made)
+        pointwise = torch.Tag.pointwise in operator.tags
+        if cost is None and pointwise:
+            cost = pointwise_operations(n_made, len(activations))
+        event = Event(
+            kind,
+            str(operator),
+            self.path(),
+            reads,
+            makes,
+            n_alu_ops=cost or 0,
+            rides=(pointwise or kind == "batch_norm") and not is_kept,
+            n_kept=_n_written(kind, outputs[0], inputs) if is_kept else 0,
+            known=cost is not None,
+        )
+        number = self.recorder.add(event, *map(storage_key, outputs))
+        if is_kept:
+            self.set_source(outputs[0], Source((number,), before.weights, kept=True))
+        elif target is not None and target.numel() * target.element_size() < target.untyped_storage().nbytes():
+            self.set_source(target, Source.merged([before, Source((number,))]))
+        return result
+
+
+class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Hands every ATen operator to a tracer."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.tracer = tracer
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return self.tracer.execute(func, args, kwargs or {})
+
+
+def tensors_in(tree: Any) -> Iterator[torch.Tensor]:
+    """Every tensor among nested arguments or results."""
+    return (leaf for leaf in pytree.tree_leaves(tree) if isinstance(leaf, torch.Tensor))
+
+
+def _bound(operator: Operator, positional: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments by name, defaults included."""
+    found = {}
+    for place, argument in enumerate(operator._schema.arguments):
+        if place < len(positional):
+            found[argument.name] = positional[place]
+        else:
+            found[argument.name] = named.get(argument.name, argument.default_value)
+    return found
+
+
+def _is_view(operator: Operator) -> bool:
+    returns = operator._schema.returns
+    return bool(returns) and all(each.alias_info is not None and not each.alias_info.is_write for each in returns)
+
+
+def _written(operator: Operator, positional: Sequence[Any], named: Mapping[str, Any]) -> torch.Tensor | None:
+    """The tensor that an in-place operator writes to."""
+    for argument, value in zip(operator._schema.arguments, positional, strict=False):
+        if argument.alias_info is not None and argument.alias_info.is_write and isinstance(value, torch.Tensor):
+            return value
+    return next((value for name, value in named.items() if name == "out" and isinstance(value, torch.Tensor)), None)
+
+
+def _n_written(kind: str, target: torch.Tensor, inputs: Sequence[torch.Tensor]) -> int:
+    """Elements written to what is kept: those given, where they go to places picked out of it, else all."""
+    if kind in ("index_put", "index_copy", "scatter") and inputs:
+        return max(tensor.numel() for tensor in inputs if tensor.dtype == target.dtype)
+    return target.numel()
