@@ -1,19 +1,30 @@
 """The main job: a network's name -> its storage variants -> traces -> replays -> one RunReport."""
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dcsim.artifact import VARIANTS, Variant
+from dcsim.compression.plan import PostTraining
 from dcsim.errors import ConfigError
 from dcsim.explore.budget import Budget, Verdict, check, load_budget
-from dcsim.prepare import SILENT, Listener, compress, synthetic_traces, trace_variants
+from dcsim.prepare import (
+    SILENT,
+    Listener,
+    compress,
+    compress_network,
+    load_examples,
+    post_training_traces,
+    synthetic_traces,
+    trace_variants,
+)
 from dcsim.simulation.replay import simulate
 from dcsim.simulation.result import RunResult
 from dcsim.soc.spec import SocSpec
 from dcsim.traces.trace import Trace
-from dcsim.zoo import find_network
+from dcsim.zoo import Network, find_network
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,6 +83,7 @@ def run(
     dataset: str = "",
     batch: int = 1,
     fresh: bool = False,
+    post_training: PostTraining | None = None,
     listener: Listener = SILENT,
 ) -> RunReport:
     """Compress (or reuse), trace, replay, judge.
@@ -84,6 +96,8 @@ def run(
         recipe: see `compress`; weights, dataset: for a network of one's own.
         batch: test examples that make one frame.
         fresh: compress again even if files of this recipe and these weights exist.
+        post_training: compress without training, as this says, instead of by a recipe; the dataset may then be inputs
+            alone, on which outputs before and after are compared.
 
     Raises:
         DcsimError: bad input of any kind, before anything is left half done.
@@ -97,10 +111,33 @@ def run(
         if recipe or weights or dataset:
             raise ConfigError(f"{network} is given by numbers only: a recipe, weights or data have no place in its run")
         traces = synthetic_traces(found, chosen, batch)
+    elif post_training:
+        if recipe or fresh:
+            raise ConfigError("compressing without training takes no recipe")
+        traces = _without_training(found, chosen, post_training, weights, batch, listener)
     else:
         compression = compress(network, recipe, weights=weights, dataset=dataset, fresh=fresh, listener=listener)
         traces = trace_variants(found, compression, chosen, batch, listener)
     return judge(traces, soc, fps, budget, gate)
+
+
+def _without_training(
+    network: Network,
+    variants: Sequence[Variant],
+    plan: PostTraining,
+    weights: Path | None,
+    batch: int,
+    listener: Listener,
+) -> tuple[Trace, ...]:
+    if not network.dataset:
+        raise ConfigError(f"{network.name} needs something to run on: give --data module:callable, inputs batch first")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "huffman.dcz"
+        _, found = compress_network(network.name, file, plan, weights, network.dataset, listener)
+        listener.say(str(found))
+        examples = load_examples(network, listener)
+        errors = (found.error_before, found.error_after)
+        return post_training_traces(network, file, variants, examples, batch, errors, weights, listener)
 
 
 def judge(

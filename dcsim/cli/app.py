@@ -29,9 +29,20 @@ class VariantName(StrEnum):
     huffman = "huffman"
 
 
+class Initialization(StrEnum):
+    """Where k-means begins, as words of the command line."""
+
+    linear = "linear"
+    density = "density"
+    forgy = "forgy"
+    optimal = "optimal"
+
+
 NetworkArgument = Annotated[
     str,
-    typer.Argument(help="A network of models/ (lenet-300-100, lenet-5, one-billion) or your own as module:callable."),
+    typer.Argument(
+        help="A network of models/ (lenet-5, alexnet ...), your own as module:callable, or a table of layers."
+    ),
 ]
 SocOption = Annotated[str, typer.Option("--soc", help="A chip of configs/soc/ or the path of a YAML file.")]
 FpsOption = Annotated[float, typer.Option("--fps", help="Inferences per second.")]
@@ -48,10 +59,25 @@ RecipeOption = Annotated[
 ]
 WeightsOption = Annotated[Path | None, typer.Option("--weights", help="safetensors with the dense weights.")]
 DataOption = Annotated[
-    str, typer.Option("--data", help="For a network of your own: mnist, or module:callable that returns a Dataset.")
+    str,
+    typer.Option(
+        "--data", help="For a network of your own: mnist, or module:callable that returns a Dataset (or inputs)."
+    ),
 ]
 BatchOption = Annotated[int, typer.Option("--batch", min=1, help="Test examples that make one frame.")]
 FreshOption = Annotated[bool, typer.Option("--fresh", help="Compress again even if files of this recipe exist.")]
+PostTrainingOption = Annotated[
+    bool, typer.Option("--post-training", help="Prune, share and code the weights as they are, without training.")
+]
+DensityOption = Annotated[
+    float | None, typer.Option("--prune-density", help="Share of weights to keep in every layer, 0 to 1.")
+]
+CodeBitsOption = Annotated[
+    int | None, typer.Option("--codebook-bits", help="Bits of a code before Huffman coding, 1 to 10.")
+]
+CentroidsOption = Annotated[
+    Initialization | None, typer.Option("--centroids", help="Where k-means begins: as the paper, linear.")
+]
 JsonOption = Annotated[
     Path | None, typer.Option("--json", help="Write the result as JSON; - for stdout, then nothing else goes there.")
 ]

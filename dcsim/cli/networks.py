@@ -1,6 +1,5 @@
-"""Commands that take a network: run, compress, train, trace."""
+"""Commands that take a network: run, compress, train."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,13 +8,17 @@ import typer
 from dcsim.cli.app import (
     BatchOption,
     BudgetOption,
+    CentroidsOption,
+    CodeBitsOption,
     DataOption,
+    DensityOption,
     FpsOption,
     FreshOption,
     GateOption,
     JsonOption,
     NetworkArgument,
     PlotOption,
+    PostTrainingOption,
     RecipeOption,
     SocOption,
     VariantName,
@@ -28,15 +31,6 @@ from dcsim.cli.app import (
 
 if TYPE_CHECKING:
     from dcsim.compression.plan import Overrides
-
-
-class Initialization(StrEnum):
-    """Where k-means begins, as words of the command line."""
-
-    linear = "linear"
-    density = "density"
-    forgy = "forgy"
-    optimal = "optimal"
 
 
 @app.command()
@@ -52,10 +46,16 @@ def run(
     data: DataOption = "",
     batch: BatchOption = 1,
     fresh: FreshOption = False,
+    post_training: PostTrainingOption = False,
+    density: DensityOption = None,
+    code_bits: CodeBitsOption = None,
+    centroids: CentroidsOption = None,
     json: JsonOption = None,
     plot: PlotOption = None,
 ) -> None:
     """The main job: compress the network, replay it on the chip, say whether it fits the budget."""
+    from dcsim.compression.plan import Overrides
+    from dcsim.errors import ConfigError
     from dcsim.explore.budget import load_budget
     from dcsim.report.terminal import listening
     from dcsim.run import run as run_network
@@ -65,6 +65,9 @@ def run(
     require_outputs(json=json, plot=plot)
     require_fps(fps)
     chip, limits = load_soc(soc), load_budget(budget) if budget else None
+    overrides = Overrides(density, None, code_bits, None, centroids.value if centroids else None)
+    if overrides != Overrides() and not post_training:
+        raise ConfigError("--prune-density, --codebook-bits and --centroids need --post-training; a recipe has its own")
     with listening() as listener:
         report = run_network(
             network,
@@ -78,6 +81,7 @@ def run(
             dataset=data,
             batch=batch,
             fresh=fresh,
+            post_training=overrides.post_training() if post_training else None,
             listener=listener,
         )
     show(report, json, plot)
@@ -97,24 +101,16 @@ def compress(
     as_is: Annotated[
         bool, typer.Option("--as-is", help="Pack the tensors of --weights bit for bit: pruned and shared elsewhere.")
     ] = False,
-    post_training: Annotated[
-        bool, typer.Option("--post-training", help="Prune, share and code --weights without data and without torch.")
-    ] = False,
-    density: Annotated[
-        float | None, typer.Option("--prune-density", help="Share of weights to keep in every layer, 0 to 1.")
-    ] = None,
+    post_training: PostTrainingOption = False,
+    density: DensityOption = None,
     threshold: Annotated[
         float | None, typer.Option("--prune-threshold", help="Post-training: smallest magnitude to keep.")
     ] = None,
-    code_bits: Annotated[
-        int | None, typer.Option("--codebook-bits", help="Bits of a code before Huffman coding, 1 to 10.")
-    ] = None,
+    code_bits: CodeBitsOption = None,
     gap_bits: Annotated[
         str | None, typer.Option("--gap-bits", help="Bits of a gap, 0 to 16, or auto: what makes the file smallest.")
     ] = None,
-    centroids: Annotated[
-        Initialization | None, typer.Option("--centroids", help="Where k-means begins: as the paper, linear.")
-    ] = None,
+    centroids: CentroidsOption = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Instead of the recipe's.")] = None,
     data: DataOption = "",
     fresh: FreshOption = False,
@@ -185,8 +181,8 @@ def _compress_network(network: str, weights: Path | None, output: Path, override
     with listening() as listener:
         done, comparison = compress_network(network, output, overrides.post_training(), weights, data, listener)
     print_packed(done)
-    if comparison:
-        console().print(comparison, soft_wrap=True)
+    if str(comparison):
+        console().print(str(comparison), soft_wrap=True)
 
 
 @app.command()
@@ -212,36 +208,3 @@ def train(
         plan = dense_training(found, training)
         error = train_dense(found, plan, load_dataset(found, listener), output, listener.progress)
     console().print(f"{output}: test error {100 * error:.2f} %", soft_wrap=True)
-
-
-@app.command()
-def trace(
-    network: NetworkArgument,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Parquet file to write.")],
-    variant: Annotated[
-        VariantName | None, typer.Option("--variant", help="Storage variant to trace; huffman, or that of the file.")
-    ] = None,
-    file: Annotated[Path | None, typer.Option("--file", help="Trace this .dcz file instead.")] = None,
-    recipe: RecipeOption = None,
-    weights: WeightsOption = None,
-    data: DataOption = "",
-    batch: BatchOption = 1,
-) -> None:
-    """Run one storage variant on real inputs and save what it does, layer by layer."""
-    from dcsim.prepare import trace as trace_network
-    from dcsim.report.terminal import console, listening
-
-    require_outputs(output)
-    with listening() as listener:
-        found = trace_network(
-            network,
-            variant.value if variant else None,
-            recipe=recipe,
-            file=file,
-            weights=weights,
-            dataset=data,
-            batch=batch,
-            listener=listener,
-        )
-    found.save(output)
-    console().print(f"{output}: {found.network}, {found.variant}, {len(found.layers)} layers", soft_wrap=True)

@@ -269,6 +269,21 @@ def state_floats(model: nn.Module) -> dict[str, torch.Tensor]:
     return found
 
 
+def fill_weights(model: nn.Module, stored: CompressedModel) -> None:
+    """Put the tensors of a file into `model`, one after the other; it keeps its own where the file has none.
+
+    Raises:
+        NetworkError: the file has one that the model has not, or of another shape.
+    """
+    floats = state_floats(model)
+    for tensor in stored.tensors:
+        target = floats.get(tensor.name)
+        if target is None or tuple(target.shape) != tensor.shape:
+            expected = "none of that name" if target is None else f"shape {tuple(target.shape)}"
+            raise NetworkError(f"the file does not fit the network: {tensor.name}, {tensor.shape}; expected {expected}")
+        target.copy_(torch.from_numpy(tensor.decode()))
+
+
 def load_weights(model: nn.Module, weights: Mapping[str, Floats]) -> None:
     """Put `weights` into `model`. Raises NetworkError when names or shapes do not match."""
     state = model.state_dict()

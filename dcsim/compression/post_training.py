@@ -97,9 +97,9 @@ def compress_checkpoint(
             for entry in floats:
                 stored = _store(entry, plan)
                 writer.add(stored)
-                if isinstance(plan, PostTraining) and len(entry.shape) > 1:
+                if isinstance(plan, PostTraining) and stored.n_codes and len(entry.shape) > 1:
                     n_centroids += (1 << plan.code_bits) - 1
-                    n_owning += max(0, stored.n_codes - 1)
+                    n_owning += stored.n_codes - 1
                 done += entry.n_bytes
                 rate = done / (time.monotonic() - started)
                 on_progress("compress", done, total, f"{rate / MIB:.0f} MiB/s, {entry.name}")

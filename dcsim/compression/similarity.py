@@ -21,10 +21,12 @@ class Similarity:
 
     Attributes:
         mean, lowest: over the examples, 1 when outputs point the same way.
+        n_same_largest: examples whose largest output is the same one: of a classifier, the class.
     """
 
     mean: float
     lowest: float
+    n_same_largest: int
     n_examples: int
 
 
@@ -46,4 +48,5 @@ def output_similarity(model: nn.Module, weights: Mapping[str, Floats], inputs: n
     load_weights(model, weights)
     after = torch.cat([forward(model, batch).flatten(1) for batch in batches])
     cosines = nn.functional.cosine_similarity(before.double(), after.double(), dim=1)
-    return Similarity(float(cosines.mean()), float(cosines.min()), len(inputs))
+    n_same = int((before.argmax(1) == after.argmax(1)).sum())
+    return Similarity(float(cosines.mean()), float(cosines.min()), n_same, len(inputs))

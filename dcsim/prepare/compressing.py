@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import torch
 
     from dcsim.compression.post_training import Packed
+    from dcsim.compression.similarity import Similarity
 
 NO_OVERRIDES = Overrides()
 
@@ -121,9 +122,35 @@ def compress(
     return Compression(network, plan.name, target, stages, reused=False)
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """What compression did to a network's outputs.
+
+    Attributes:
+        similarity: to the outputs before; None when there was nothing to run it on.
+        error_before, error_after: wrong / all on the test set; None without labels.
+    """
+
+    similarity: "Similarity | None" = None
+    error_before: float | None = None
+    error_after: float | None = None
+
+    def __str__(self) -> str:
+        if self.similarity is None:
+            return ""
+        found = self.similarity
+        said = (
+            f"outputs: cosine {found.mean:.4f}, lowest {found.lowest:.4f}, the largest one the same in "
+            f"{found.n_same_largest} of {found.n_examples} examples"
+        )
+        if self.error_before is None or self.error_after is None:
+            return said
+        return f"{said}; test error {100 * self.error_before:.2f} % before, {100 * self.error_after:.2f} % after"
+
+
 def compress_network(
     network: str, output: Path, plan: PostTraining, weights: Path | None, data: str, listener: Listener = SILENT
-) -> "tuple[Packed, str]":
+) -> "tuple[Packed, Comparison]":
     """Compress a network without training, and say what it does to its outputs.
 
     Args:
@@ -154,17 +181,15 @@ def compress_network(
         pipeline.load_weights(model, dense)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "weights.safetensors"
-        save_file({name: tensor.contiguous().clone() for name, tensor in model.state_dict().items()}, file)
+        save_file({name: tensor.contiguous().clone() for name, tensor in pipeline.state_floats(model).items()}, file)
         packed = compress_checkpoint(file, output, plan, network=found.name, on_progress=listener.progress)
     if examples is None:
-        return packed, ""
+        return packed, Comparison()
     inputs = examples.test_inputs if isinstance(examples, Dataset) else examples
     before = error_rate(model, examples) if isinstance(examples, Dataset) else None
     similarity = output_similarity(model, CompressedModel.load(output).decode(), inputs)
-    said = f"outputs: cosine {similarity.mean:.4f}, lowest {similarity.lowest:.4f}, of {similarity.n_examples} examples"
-    if isinstance(examples, Dataset) and before is not None:
-        said += f"; test error {100 * before:.2f} % before, {100 * error_rate(model, examples):.2f} % after"
-    return packed, said
+    after = error_rate(model, examples) if isinstance(examples, Dataset) else None
+    return packed, Comparison(similarity, before, after)
 
 
 def architecture(network: Network, model: "torch.nn.Module", data: Dataset) -> str:

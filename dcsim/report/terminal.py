@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dcsim.compression.store import Stage
 
 UNTRAINED_ERROR = 0.5  # assumption: whoever compresses a network has one that is right more often than not
+LISTED = 5  # names in a message; more say how many they are
 UNBOUNDED_WIDTH = 200  # what is not a terminal gets tables at their natural width
 
 
@@ -63,7 +64,9 @@ def print_packed(done: "Packed") -> None:
     """What a compression without training came to; what was left out and which centroids are idle go to stderr."""
     screen = console(stderr=True)
     if done.left_out:
-        screen.print(f"left out, not weights: {', '.join(done.left_out)}", soft_wrap=True)
+        others = len(done.left_out) - LISTED
+        listed = ", ".join(done.left_out[:LISTED]) + (f" and {others} more" if others > 0 else "")
+        screen.print(f"left out, not weights: {listed}", soft_wrap=True)
     if done.n_centroids:
         screen.print(
             f"{done.n_empty_centroids:,} of {done.n_centroids:,} centroids own no weight and are not stored",

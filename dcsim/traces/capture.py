@@ -26,7 +26,7 @@ from dcsim.traces.inputs import Inputs
 from dcsim.traces.recording import CONSTANT, Source, trace_of
 from dcsim.traces.stored import StoredNetwork
 from dcsim.traces.trace import INPUT, Trace
-from dcsim.traces.tracer import Dispatch, Tracer, storage_key, tensors_in
+from dcsim.traces.tracer import Dispatch, Functions, Tracer, storage_key, tensors_in
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -97,7 +97,11 @@ def open_exported(path: Path) -> tuple[Program, Inputs]:
 
 
 def capture(
-    program: Program, stored: StoredNetwork | CompressedModel, inputs: Inputs | Floats, test_error: float | None
+    program: Program,
+    stored: StoredNetwork | CompressedModel,
+    inputs: Inputs | Floats,
+    test_error: float | None,
+    exact: bool = True,
 ) -> Trace:
     """Run the network on `inputs`, operator by operator.
 
@@ -107,6 +111,7 @@ def capture(
             lie that the model has.
         inputs: batch first: the batch that makes one frame.
         test_error: measured on this file, or None.
+        exact: count nonzero MACs; otherwise they are estimated from densities, which is quicker.
 
     Raises:
         NetworkError: weights and network do not match, the forward fails, or it computes nothing.
@@ -115,7 +120,7 @@ def capture(
     if isinstance(stored, CompressedModel):
         load_weights(program.model, stored.decode())
         stored = StoredNetwork.of(stored)
-    tracer = Tracer()
+    tracer = Tracer(exact)
     with torch.no_grad(), _quiet():
         arguments = given.tensors("meta" if program.is_virtual else "cpu")
         state = _own_state(program.model)
@@ -181,7 +186,7 @@ def _run_exported(
 def _run_eagerly(
     program: Program, tracer: Tracer, state: Mapping[str, torch.Tensor], arguments: Arguments, given: Inputs
 ) -> Any:
-    with ModuleTracker() as modules, Dispatch(tracer):
+    with ModuleTracker() as modules, Dispatch(tracer), Functions(tracer):
         tracer.path = lambda: max(modules.parents, key=len).partition(".")[2].replace("Global", "")
         return _forward(program, arguments, given, dict(state))
 

@@ -59,6 +59,17 @@ class Inputs:
         """Inferences that make one frame: the first size of the first array that has one."""
         return next(int(array.shape[0]) for array in self.arrays() if array.ndim)
 
+    def first(self, n: int) -> "Inputs":
+        """The first `n` examples: of every array as long as the batch. Raises NetworkError when there are fewer."""
+        batch = self.batch
+        if not 1 <= n <= batch:
+            raise NetworkError(f"batch {n} is not possible: expected 1 to {batch}, the examples of the inputs")
+
+        def cut(value: Any) -> Any:
+            return value[:n] if getattr(value, "ndim", 0) and value.shape[0] == batch else value
+
+        return Inputs(tuple(map(cut, self.positional)), {name: cut(value) for name, value in self.named.items()})
+
     @property
     def n_elements(self) -> int:
         return sum(int(np.prod(array.shape)) for array in self.arrays())

@@ -82,6 +82,7 @@ class Event:
         n_kept: elements it writes to what outlives the frame.
         after: operators that must be done before, beside those that made what it reads.
         known: dcsim has a cost model for it.
+        estimated: its nonzero MACs follow from densities.
     """
 
     kind: str
@@ -97,6 +98,7 @@ class Event:
     n_kept: int = 0
     after: tuple[int, ...] = ()
     known: bool = True
+    estimated: bool = False
     riders: list["Event"] = field(default_factory=list)
 
     @property
@@ -281,7 +283,7 @@ class _LayerBuilder:
         if not event.known:
             return "unknown"
         guessed = any(tensor.n_nonzero is None for tensor in (*event.activations, *last.makes))
-        return "estimated" if guessed else "exact"
+        return "estimated" if guessed or event.estimated else "exact"
 
     def _name(self, event: Event, weights: Sequence[str]) -> str:
         """The module of its weights, else its own, else its kind; further ones of that name are told apart."""

@@ -60,6 +60,7 @@ ALIASES = {
     "native_batch_norm_legit_no_training": "batch_norm",
     "cudnn_batch_norm": "batch_norm",
     "batch_norm_impl_index": "batch_norm",
+    "safe_softmax": "softmax",
     "fused_rms_norm": "rms_norm",
     "max_pool1d_with_indices": "max_pool1d",
     "max_pool2d_with_indices": "max_pool2d",

@@ -1,12 +1,15 @@
 """Executes ATen operators one by one and tells a Recorder what each read, made and multiplied."""
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
+from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from dcsim.errors import NetworkError
 from dcsim.traces.gemms import Gemm, Operand, Weights
@@ -23,6 +26,7 @@ from dcsim.traces.torch_operators import (
 from dcsim.traces.torch_products import handler_of
 
 Operator = torch._ops.OpOverload
+RECURRENT = (torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu)
 COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
 
 
@@ -35,11 +39,14 @@ def storage_key(tensor: torch.Tensor) -> Hashable:
 class Tracer:
     """Executes operators and tells a Recorder what each read, made and multiplied.
 
+    With `exact` off, nonzeros are counted but not where they are: nonzero MACs follow from densities.
+
     A tensor is known by its storage, so that views of it and what is written into them need no bookkeeping.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, exact: bool = True) -> None:
         self.recorder = Recorder()
+        self.exact = exact
         self.path: Callable[[], str] = str  # of the module that is executing
         self._weights: dict[Any, Weights] = {}
         self._operands: dict[Any, Operand] = {}
@@ -56,14 +63,14 @@ class Tracer:
         return self.source(tensor).is_activation
 
     def knows(self, tensor: torch.Tensor) -> bool:
-        """Whether it has values, not its shape alone."""
-        return not tensor.is_meta
+        """Whether its values are to be looked at, not its shape alone."""
+        return self.exact and not tensor.is_meta
 
     def operand(self, tensor: torch.Tensor) -> Operand:
         """What is not zero in it."""
         key = self._identity(tensor)
         if key not in self._operands:
-            mask = None if tensor.is_meta else (tensor.detach() != 0).numpy()
+            mask = (tensor.detach() != 0).numpy() if self.knows(tensor) else None
             self._operands[key] = Operand(tuple(tensor.shape), mask)
         return self._operands[key]
 
@@ -71,8 +78,11 @@ class Tracer:
         """The same of stored weights, (groups, N, K), kept for the next time they are read."""
         key = self._identity(tensor)
         if key not in self._weights:
-            mask = None if tensor.is_meta else (tensor.detach() != 0).numpy()
-            self._weights[key] = Weights.of(Operand(tuple(tensor.shape), mask))
+            mask = (tensor.detach() != 0).numpy() if self.knows(tensor) else None
+            found = Weights.of(Operand(tuple(tensor.shape), mask))
+            if mask is None and not tensor.is_meta:
+                found = replace(found, n_nonzero=int(torch.count_nonzero(tensor)))
+            self._weights[key] = found
         return self._weights[key]
 
     def _identity(self, tensor: torch.Tensor) -> tuple[Any, ...]:
@@ -106,15 +116,20 @@ class Tracer:
         after: tuple[int, ...] = (),
     ) -> int:
         """Note a matrix product; its number."""
+        seen = tuple(self.read(tensor) for tensor in reads if tensor is not None)
+        estimated = not self.exact and seen[0].n_nonzero is not None
+        if estimated:
+            gemm = _estimated(gemm, seen)
         event = Event(
             kind,
             operator,
             self.path(),
-            tuple(self.read(tensor) for tensor in reads if tensor is not None),
+            seen,
             tuple(map(self.made, made)),
             gemm,
             n_alu_ops,
             after=after,
+            estimated=estimated,
         )
         return self.recorder.add(event, *map(storage_key, made))
 
@@ -229,6 +244,17 @@ class Tracer:
         return result
 
 
+def _estimated(gemm: Gemm, reads: Sequence[Tensor]) -> Gemm:
+    """Nonzero MACs if zeros lay anywhere: the densities of both sides times all MACs."""
+    share = Fraction(1)
+    for tensor in reads:
+        if tensor.n_nonzero is not None and tensor.n_elements:
+            share *= Fraction(tensor.n_nonzero, tensor.n_elements)
+    if gemm.weights and gemm.weights.n_elements:
+        share *= Fraction(gemm.weights.n_nonzero, gemm.weights.n_elements)
+    return replace(gemm, n_macs_nonzero=round(gemm.n_macs_dense * share))
+
+
 class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Hands every ATen operator to a tracer."""
 
@@ -238,6 +264,31 @@ class Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return self.tracer.execute(func, args, kwargs or {})
+
+
+class Functions(TorchFunctionMode):
+    """Hands a tracer whole what torch would take apart before Dispatch sees it: attention and recurrent layers."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        super().__init__()
+        self.tracer = tracer
+        aten = torch.ops.aten
+        self.operators: dict[Any, Operator] = {
+            torch.nn.functional.scaled_dot_product_attention: aten.scaled_dot_product_attention.default,
+            torch.nn.functional.rms_norm: aten.rms_norm.default,
+            torch.lstm: aten.lstm.input,
+            torch.gru: aten.gru.input,
+            torch.rnn_tanh: aten.rnn_tanh.input,
+            torch.rnn_relu: aten.rnn_relu.input,
+        }
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        operator = self.operators.get(func)
+        is_packed = func in RECURRENT and not isinstance(args[3], bool)  # batch sizes come second, and shift the rest
+        if operator is None or is_packed:
+            return func(*args, **(kwargs or {}))
+        with _disable_current_modes():
+            return self.tracer.execute(operator, args, kwargs or {})
 
 
 def tensors_in(tree: Any) -> Iterator[torch.Tensor]:

@@ -204,6 +204,16 @@ def test_layers_and_directions_follow_each_other_and_see_what_the_ones_before_ga
     assert trace.layers[8].n_inputs == first.numel()
 
 
+def test_packed_sequences_are_followed_step_by_step() -> None:
+    def run(self: Net, x: torch.Tensor) -> torch.Tensor:
+        packed = nn.utils.rnn.pack_padded_sequence(x, torch.tensor([3, 1]))
+        return self.a(packed)[1]
+
+    trace = traced(Net(run, a=nn.GRU(4, 5)), noise(3, 2, 4))
+    # the input gives to all 4 steps of both sequences at once, the hidden units to each time's sequences but at the start
+    assert sum(layer.n_macs_dense for layer in gemms(trace)) == 4 * 15 * 4 + (1 + 1) * 15 * 5
+
+
 def test_a_cell_is_its_two_products() -> None:
     model = Net(lambda self, x: self.a(x)[0], a=nn.LSTMCell(4, 3))
     assert [layer.n_macs_dense for layer in gemms(traced(model, noise(2, 4)))] == [2 * 12 * 4]  # it starts at zero
@@ -381,8 +391,9 @@ def test_a_forward_that_depends_on_the_data_is_followed_as_it_runs() -> None:
         pruned(nn.Sequential(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2))),
         nn.Sequential(nn.Conv2d(2, 4, 3), nn.Flatten(2), nn.TransformerEncoderLayer(16, 2, 8, batch_first=True)),
         pruned(nn.Sequential(nn.ConvTranspose2d(2, 3, 3), nn.Softmax(1), nn.GroupNorm(1, 3))),
+        nn.Sequential(nn.Flatten(0, 1), nn.Flatten(1), Net(lambda self, x: self.a(x)[0], a=nn.GRU(36, 3, 2))),
     ],
-    ids=["convolution", "transformer", "transposed"],
+    ids=["convolution", "transformer", "transposed", "recurrent"],
 )
 def test_both_ways_of_following_a_model_find_the_same(model: nn.Module) -> None:
     inputs = noise(1, 2, 6, 6, density=0.8)
@@ -435,3 +446,18 @@ def test_shapes_alone_are_enough_and_say_so() -> None:
     assert [layer.counts for layer in trace.layers] == ["estimated", "estimated"]
     assert [layer.n_macs_nonzero for layer in trace.layers] == [12, 6]
     assert trace.layers[0].weight_bitmap is trace.layers[0].column_nonzeros is None
+
+
+def test_nonzero_macs_may_be_estimated_and_say_so() -> None:
+    model, inputs = (
+        pruned(nn.Sequential(nn.Conv2d(2, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3))),
+        noise(2, 2, 12, 12, density=0.5),
+    )
+    stored = pack("toy", "dense", state_weights(model))
+    exact, estimated = (capture(export(model, inputs), stored, inputs, None, exact) for exact in (True, False))
+    for ours, theirs in zip(exact.layers, estimated.layers, strict=True):
+        assert (ours.counts, theirs.counts) == ("exact", "estimated")
+        assert theirs.n_macs_nonzero == pytest.approx(ours.n_macs_nonzero, rel=0.25)
+        assert (ours.n_outputs_nonzero, ours.n_weights_nonzero) == (theirs.n_outputs_nonzero, theirs.n_weights_nonzero)
+    share = estimated.layers[0].n_inputs_nonzero / 576 * estimated.layers[0].n_weights_nonzero / 144
+    assert estimated.layers[0].n_macs_nonzero == round(share * estimated.layers[0].n_macs_dense)

@@ -1,61 +1,95 @@
-"""How long does the decoder take, and is it symbols, bits or the number of lanes that decides?"""
+"""Is a language model's step what its dimensions say?"""
 
+import numpy as np
 import pytest
+import torch
+from pydantic import ValidationError
 
-from dcsim.soc import decoder
-from tests.builders import STREAM_DECODER, chip
+from dcsim.artifact import pack
+from dcsim.compression.pipeline import state_weights
+from dcsim.decoder import DecoderSpec, build_decoder
+from dcsim.traces.capture import capture, export
+from dcsim.traces.inputs import Inputs
+from dcsim.traces.trace import Trace
 
-IDEAL = chip().decoder
+SMALL = {"n_layers": 2, "width": 32, "n_heads": 4, "n_kv_heads": 2, "inner": 48, "n_words": 100}
 
 
-def stream(**changes: float) -> decoder.Decoder:
-    return chip({"decoder": STREAM_DECODER | changes}).decoder
+def small(**changes: int) -> DecoderSpec:
+    return DecoderSpec.model_validate({**SMALL, "n_context": 6, "n_tokens": 1, **changes})
 
 
-def work(*streams: tuple[int, int]) -> decoder.DecodeWork:
-    return decoder.DecodeWork(streams, n_entropy_symbols=0, n_lookups=0, n_gaps=0)
+def traced(spec: DecoderSpec) -> Trace:
+    torch.manual_seed(0)
+    model = build_decoder(spec)
+    tokens = Inputs.of(np.arange(spec.n_tokens, dtype=np.int64)[None])
+    return capture(export(model, tokens), pack("llm", "dense", state_weights(model)), tokens, None)
+
+
+def test_parameters_are_those_of_llama_2_7b() -> None:
+    spec = small(n_layers=32, width=4096, n_heads=32, n_kv_heads=32, inner=11008, n_words=32000)
+    assert spec.n_parameters == 6_738_415_616  # Touvron et al., arXiv 2307.09288: 7B
+    with torch.device("meta"):
+        assert sum(p.numel() for p in build_decoder(spec).parameters()) == spec.n_parameters
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_parameters_are_counted_by_hand(tied: bool) -> None:
+    spec = DecoderSpec.model_validate({**SMALL, "tied": tied, "n_context": 0, "n_tokens": 3})
+    # two blocks of q and o (32 x 32), k and v (32 x 16), gate, up, down (32 x 48), two norms; words, head, last norm
+    blocks = 2 * (2 * 32 * 32 + 2 * 32 * 16 + 3 * 32 * 48 + 2 * 32)
+    assert spec.n_parameters == blocks + 100 * 32 * (1 if tied else 2) + 32
+    assert sum(p.numel() for p in build_decoder(spec).parameters()) == spec.n_parameters
+
+
+def test_a_step_reads_the_cache_and_writes_one_place_of_it() -> None:
+    trace = traced(small())
+    kept = 2 * 2 * 7 * 8  # keys and values of 2 heads, 7 tokens, 8 features
+    assert sum(layer.n_state_inputs for layer in trace.layers) == 2 * kept  # in both layers
+    assert sum(layer.n_state_outputs for layer in trace.layers) == 2 * 2 * 2 * 8
+    per_layer = [2 * 32 * 32 + 2 * 32 * 16 + 3 * 32 * 48, 2 * 4 * 7 * 8]  # weights; scores and mix over 7 tokens
+    assert sum(layer.n_macs_dense for layer in trace.layers) == 2 * sum(per_layer) + 100 * 32
+
+
+def test_a_prompt_is_read_at_once_and_only_its_last_token_gets_an_answer() -> None:
+    trace = traced(small(n_context=0, n_tokens=5))
+    head = next(layer for layer in trace.layers if layer.name == "head")
+    assert (head.m, head.n) == (1, 100)
+    mix = next(layer for layer in trace.layers if layer.kind == "attention_mix")
+    assert mix.n_macs_nonzero == 4 * 8 * (1 + 2 + 3 + 4 + 5)
+    assert sum(layer.n_state_outputs for layer in trace.layers) == 2 * 2 * 2 * 5 * 8
+
+
+def test_a_prompt_token_by_token_ends_where_it_does_at_once() -> None:
+    torch.manual_seed(0)
+    whole = build_decoder(small(n_context=0, n_tokens=4))
+    tokens = torch.tensor([[5, 17, 3, 99]])
+    with torch.no_grad():
+        expected = whole(tokens)
+        kept: dict[str, torch.Tensor] = {}
+        for place in range(4):
+            step = build_decoder(small(n_context=place, n_tokens=1))
+            step.load_state_dict(whole.state_dict())
+            for name, buffer in step.named_buffers():
+                if name in kept:
+                    buffer[:, :, :place] = kept[name][:, :, :place]
+            found = step(tokens[:, place : place + 1])
+            kept = {name: buffer for name, buffer in step.named_buffers() if "attention" in name}
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_tied_words_are_stored_once() -> None:
+    spec = DecoderSpec.model_validate({**SMALL, "tied": True, "n_context": 2, "n_tokens": 1})
+    trace = traced(spec)
+    head = trace.layers[-1]
+    assert (head.weights_of, head.stored_bytes, head.read_bytes) == (0, 0, 4 * 3200)
+    assert trace.n_parameters == spec.n_parameters
 
 
 @pytest.mark.parametrize(
-    ("lanes", "expected_cycles"),
-    [(1, 1600), (2, 1000)],  # 1000 codes and 600 gaps at a symbol a cycle: one after the other, or side by side
+    ("changes", "message"),
+    [({"n_heads": 5}, "does not give 5 heads"), ({"n_kv_heads": 3}, "cannot share 3"), ({"n_tokens": 0}, "n_tokens")],
 )
-def test_a_lane_takes_one_stream_at_a_time(lanes: int, expected_cycles: int) -> None:
-    assert decoder.decode_cycles(stream(lanes=lanes), work((1000, 3000), (600, 2400))) == expected_cycles
-
-
-@pytest.mark.parametrize(
-    ("n_bits", "expected_cycles"),
-    [
-        (3000, 100),  # 100 symbols of 30 bits, 32 bits a cycle: symbols decide
-        (3200, 100),
-        (3201, 101),  # one bit more than 100 cycles can take in
-        (6400, 200),  # 64-bit symbols take two cycles each
-    ],
-)
-def test_the_slower_of_symbols_and_bits_decides(n_bits: int, expected_cycles: int) -> None:
-    assert decoder.decode_cycles(stream(), work((100, n_bits))) == expected_cycles
-
-
-def test_each_stream_has_its_own_bound() -> None:
-    # at 8 bits a cycle: codes 10 symbols of 80 bits -> 10, gaps 4 symbols of 160 bits -> 20 cycles
-    two_streams = work((10, 80), (4, 160))
-    assert decoder.decode_cycles(stream(lanes=1, bits_per_cycle=8.0), two_streams) == 30
-    assert decoder.decode_cycles(stream(lanes=2, bits_per_cycle=8.0), two_streams) == 20
-
-
-def test_half_a_symbol_a_cycle_rounds_up_once_per_stream() -> None:
-    assert decoder.decode_cycles(stream(symbols_per_cycle=0.4), work((3, 3))) == 8  # 3 / 0.4 = 7.5
-
-
-def test_nothing_to_decode_takes_no_time() -> None:
-    assert decoder.decode_cycles(stream(), work()) == 0
-
-
-def test_the_ideal_decoder_takes_neither_time_nor_energy() -> None:
-    assert decoder.decode_cycles(IDEAL, work((10**6, 10**8))) == 0
-    assert set(decoder.event_energies_pj(IDEAL).values()) == {0.0}
-
-
-def test_energies_are_those_of_the_description() -> None:
-    assert decoder.event_energies_pj(stream()) == {"entropy_symbol": 2.5, "lookup": 0.35, "gap": 0.1}
+def test_dimensions_that_cannot_be(changes: dict[str, int], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        small(**changes)
