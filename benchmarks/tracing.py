@@ -46,7 +46,7 @@ def timed(function: Callable[[], object]) -> float:
 def seconds(architecture: Architecture) -> dict[str, float]:
     """Least times of a forward pass, of following the network, and of counting."""
     model, inputs, stored = prepared(architecture)
-    positional, _ = inputs.tensors()
+    positional = inputs.positional
 
     def forward() -> None:
         with torch.no_grad():
@@ -66,7 +66,7 @@ def seconds(architecture: Architecture) -> dict[str, float]:
 def memory(architecture: Architecture, what: str) -> int:
     """Bytes that a forward pass, or tracing, holds at most beside the network's own weights; in this process."""
     model, inputs, stored = prepared(architecture)
-    positional, _ = inputs.tensors()
+    positional = inputs.positional
     program = export(model, inputs) if what == "capture" else None
     Path("/proc/self/clear_refs").write_text("5")  # the peak of building it does not count
     before = resident_bytes()

@@ -8,43 +8,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from dcsim.artifact import Weights
 from dcsim.checkpoint import open_checkpoint
-from dcsim.config import SourcedSpec, Spec, did_you_mean, load_spec, shipped
+from dcsim.config import SourcedSpec, did_you_mean, load_spec, shipped
 from dcsim.errors import ConfigError, NetworkError
 from dcsim.files import is_file
+from dcsim.tables import Count, TableLayer, place
 
 if TYPE_CHECKING:
     import torch
 
-Density = Annotated[float, Field(gt=0, le=1)]
-Bits = Annotated[float, Field(gt=0, le=32)]
-Count = Annotated[int, Field(gt=0)]
-
-
-class SyntheticLayer(Spec):
-    """A fully connected layer given by numbers, for networks whose weights are not at hand."""
-
-    name: str
-    n_inputs: Count
-    n_outputs: Count
-    weight_density: Density
-    activation_density: Density
-    code_bits: Annotated[int, Field(ge=1, le=10)]
-    gap_bits: Annotated[int, Field(ge=1, le=12)]
-    huffman_bits_per_code: Bits
-    huffman_bits_per_gap: Bits
-
 
 class NetworkSpec(SourcedSpec):
-    """`models/<name>/network.yaml`: a network built by `builder` and trained on `dataset`, or a table of layers."""
+    """`models/<name>/network.yaml`: a network built by `builder` and trained on `dataset`, or a table of layers.
+
+    `input_shape` and `seed` belong to a table, see `dcsim.tables`: its weights are drawn from the seed, by default 0.
+    """
 
     kind: Literal["trained", "synthetic"]
     builder: str = ""
     dataset: str = ""
-    layers: tuple[SyntheticLayer, ...] = ()
+    input_shape: Annotated[tuple[Count, ...], Field(min_length=1)] | None = None
+    seed: Annotated[int, Field(ge=0)] | None = None
+    layers: tuple[TableLayer, ...] = ()
     published_test_error: Annotated[float, Field(ge=0, le=1)] | None = None
     published_ratio: Annotated[float, Field(gt=0)] | None = None
 
@@ -56,12 +44,11 @@ class NetworkSpec(SourcedSpec):
             raise ValueError("a synthetic network needs at least one of layers")
         return self
 
-    @field_validator("layers")
-    @classmethod
-    def _distinct(cls, layers: tuple[SyntheticLayer, ...]) -> tuple[SyntheticLayer, ...]:
-        if len({layer.name for layer in layers}) != len(layers):
-            raise ValueError("two layers have the same name")
-        return layers
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.kind == "synthetic":
+            place(self.layers, self.input_shape)
+        return self
 
 
 @dataclass(frozen=True)
@@ -89,17 +76,19 @@ class Network:
 
 
 def find_network(name: str, dataset: str = "") -> Network:
-    """A network of models/ by name, or the user's own as `module:callable`.
+    """A network of models/ by name, or the user's own as `module:callable` or as a YAML table of layers.
 
     Args:
-        name: such as `lenet-5` or `mypackage.nets:build`.
+        name: such as `lenet-5`, `mypackage.nets:build` or `tables/mine.yaml`.
         dataset: for a network of one's own, `mnist` or a `module:callable` that returns a Dataset.
 
     Raises:
-        ConfigError: no such network; the message lists what there is.
+        ConfigError: no such network, and the message lists what there is; or a table that cannot be used.
     """
     if not isinstance(name, str):
         raise ConfigError(f"expected the name of a network or module:callable, found {type(name).__name__}")
+    if name.endswith((".yaml", ".yml")):
+        return _table(Path(name), dataset)
     if ":" in name:
         return Network(name=name, builder=name, dataset=dataset)
     folder = shipped("models") / name
@@ -109,6 +98,13 @@ def find_network(name: str, dataset: str = "") -> Network:
         )
     spec = load_spec(NetworkSpec, folder / "network.yaml")
     return Network(spec.name, spec.builder, dataset or spec.dataset, folder, spec)
+
+
+def _table(path: Path, dataset: str) -> Network:
+    spec = load_spec(NetworkSpec, path)
+    if spec.kind != "synthetic":
+        raise ConfigError(f"{path}: a network given by a file is a table of layers, kind: synthetic; found {spec.kind}")
+    return Network(spec.name, spec.builder, dataset, None, spec)
 
 
 def dense_weights(network: Network, path: Path | None = None) -> Weights | None:

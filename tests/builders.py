@@ -191,8 +191,12 @@ def network(*layers: Layer, batch: int = 1, **changes: Any) -> Trace:
 
 
 def table_network(*layers: Mapping[str, Any], name: str = "table") -> NetworkSpec:
-    """A network given by numbers; what a layer does not say is a 10 % dense layer of 5-bit codes and 4-bit gaps."""
+    """A network given by numbers; what a layer does not say is a linear one, 10 % dense, of 5-bit codes and 4-bit gaps.
+
+    Its sizes follow from the numbers; `huffman_bits_per_gap` None has its weights drawn.
+    """
     usual = {
+        "kind": "linear",
         "weight_density": 0.1,
         "activation_density": 1.0,
         "code_bits": 5,

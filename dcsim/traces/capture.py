@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import fx, nn
 from torch.utils import _pytree as pytree
@@ -64,12 +65,12 @@ def export(model: nn.Module, inputs: Inputs | Floats) -> Program:
     model.eval()
     with torch.no_grad(), _quiet():
         device = "meta" if Program(model, None).is_virtual else "cpu"
-        positional, named = given.tensors(device)
+        positional, named = _arguments(given, device)
         try:
             exported = torch.export.export(model, positional, named, strict=False)
         except Exception as error:
             program = Program(model, None, (str(error).strip() or type(error).__name__).splitlines()[0])
-            _forward(program, given.tensors(device), given)  # a forward that fails is refused here
+            _forward(program, _arguments(given, device), given)  # a forward that fails is refused here
             return program
     return Program(model, exported)
 
@@ -122,7 +123,7 @@ def capture(
         stored = StoredNetwork.of(stored)
     tracer = Tracer(exact)
     with torch.no_grad(), _quiet():
-        arguments = given.tensors("meta" if program.is_virtual else "cpu")
+        arguments = _arguments(given, "meta" if program.is_virtual else "cpu")
         state = _own_state(program.model)
         for name, tensor in state.items():
             if tracer.source(tensor) == CONSTANT:  # a tied weight goes by its first name
@@ -208,6 +209,18 @@ def _forward(
 def _failed(given: Inputs, error: Exception) -> NetworkError:
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
     return NetworkError(f"the model's forward fails on an input of shape {given.shapes}: {reason}")
+
+
+def _arguments(given: Inputs, device: str) -> Arguments:
+    """The inputs as tensors of their own, since a forward may write there."""
+
+    def own(value: Any) -> Any:
+        if isinstance(value, np.ndarray):
+            return torch.from_numpy(np.array(value)).to(device)
+        return value.detach().clone().to(device) if isinstance(value, torch.Tensor) else value
+
+    positional, named = pytree.tree_map(own, (given.positional, dict(given.named)))
+    return positional, named
 
 
 def _own_state(model: nn.Module) -> dict[str, torch.Tensor]:

@@ -1,16 +1,13 @@
-"""What a network is run on: arrays or tensors, by place or by name. Needs no torch until tensors are asked for."""
+"""What a network is run on: arrays or tensors, by place or by name. Needs no torch itself."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from dcsim.errors import NetworkError
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -89,11 +86,6 @@ class Inputs:
             digest.update(_bytes(array))
         return digest.hexdigest()
 
-    def tensors(self, device: str = "cpu") -> "tuple[tuple[Any, ...], dict[str, Any]]":
-        """The arguments as torch tensors of their own, in place of arrays."""
-        positional = tuple(_tensors(value, device) for value in self.positional)
-        return positional, {name: _tensors(value, device) for name, value in self.named.items()}
-
 
 def _leaves(value: Any) -> Iterator[Any]:
     if isinstance(value, list | tuple):
@@ -107,23 +99,10 @@ def _leaves(value: Any) -> Iterator[Any]:
 
 
 def _bytes(array: Any) -> bytes:
-    if not isinstance(array, np.ndarray):
-        import torch
-
-        tensor = array.detach().cpu().contiguous()
-        array = tensor.reshape(-1).view(torch.uint8).numpy() if tensor.numel() else np.zeros(0, np.uint8)
-    return np.ascontiguousarray(array).tobytes()
-
-
-def _tensors(value: Any, device: str) -> Any:
-    import torch
-
-    if isinstance(value, list | tuple):
-        return type(value)(_tensors(each, device) for each in value)
-    if isinstance(value, Mapping):
-        return {name: _tensors(each, device) for name, each in value.items()}
-    if isinstance(value, np.ndarray):
-        return torch.from_numpy(np.array(value)).to(device)
-    if isinstance(value, torch.Tensor):
-        return value.detach().clone().to(device)
-    return value
+    if isinstance(array, np.ndarray):
+        return np.ascontiguousarray(array).tobytes()
+    tensor = array.detach().cpu()
+    try:
+        return _bytes(tensor.numpy())
+    except TypeError:  # numpy has no such type: bfloat16
+        return _bytes(tensor.float().numpy())

@@ -60,7 +60,7 @@ def test_the_weights_that_ship_are_those_of_the_network(name: str) -> None:
 
 
 def test_every_folder_of_models_is_found_by_its_name() -> None:
-    assert {"lenet-5", "lenet-300-100", "one-billion"} <= set(known_networks())
+    assert {"lenet-5", "lenet-300-100", "one-billion", "alexnet", "vgg-16", "eie-nt-lstm"} <= set(known_networks())
     assert [find_network(name).name for name in known_networks()] == known_networks()
 
 
@@ -68,7 +68,7 @@ def test_the_billion_connections_are_a_billion() -> None:
     network = find_network("one-billion")
     assert network.synthetic
     assert network.spec is not None
-    assert sum(layer.n_inputs * layer.n_outputs for layer in network.spec.layers) == 10**9
+    assert sum(layer.n_weights for layer in network.spec.layers) == 10**9
 
 
 @pytest.mark.parametrize(
@@ -166,10 +166,25 @@ def test_the_saved_state_of_a_network_with_integer_buffers_fits_it_again(tmp_pat
     load_weights(model, weights)
 
 
-LAYER = "{n_inputs: 4, n_outputs: 4, weight_density: 0.5, activation_density: 1, code_bits: 4, gap_bits: 4, "
-LAYER += "huffman_bits_per_code: 3, huffman_bits_per_gap: 3, name: fc}"
+TABLE = "name: mine\nkind: synthetic\nlayers:\n  - {name: fc, kind: linear, n_inputs: 4, n_outputs: 2}\n"
 
 
-def test_layers_of_one_name_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"net\.yaml:3: layers: two layers have the same name"):
-        parse_spec(NetworkSpec, f"name: n\nkind: synthetic\nlayers: [{LAYER}, {LAYER}]", "net.yaml")
+@pytest.mark.parametrize("file", ["table.yaml", "table.yml"])
+def test_a_table_of_layers_is_found_by_its_path(tmp_path: Path, file: str) -> None:
+    (tmp_path / file).write_text(TABLE)
+    network = find_network(str(tmp_path / file))
+    assert (network.name, network.synthetic, network.folder, network.builder) == ("mine", True, None, "")
+    assert network.spec == parse_spec(NetworkSpec, TABLE, file)
+    assert dense_weights(network) is None
+
+
+def test_a_table_that_is_missing_or_wrong_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "table.yaml"
+    with pytest.raises(ConfigError, match=f"cannot read {path}: No such file"):
+        find_network(str(path))
+    path.write_text(TABLE.replace("linear", "linea"))
+    with pytest.raises(ConfigError, match=rf"{path}:4: layers\.0: .*did you mean linear\?"):
+        find_network(str(path))
+    path.write_text("name: n\nkind: trained\nbuilder: own:build\ndataset: mnist\n")
+    with pytest.raises(ConfigError, match=f"{path}: a network given by a file is a table of layers, kind: synthetic"):
+        find_network(str(path))
