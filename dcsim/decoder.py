@@ -1,11 +1,11 @@
 """Transformer decoders by their dimensions: what a language model does for one more token, or for a prompt.
 
-The architecture is that of Llama (Touvron et al., arXiv 2302.13971, section 2.2; 2307.09288): RMS norm before each half,
-rotary positions, grouped queries, a gated feed-forward network, no biases. Keys and values of earlier tokens are kept
-in buffers, so a trace sees them read and written.
+The architecture is that of Llama (Touvron et al., arXiv 2302.13971, section 2.2; 2307.09288): RMS norm before each
+half, rotary positions, grouped queries, a gated feed-forward network, no biases. Keys and values of earlier tokens are
+kept in buffers, so a trace sees them read and written.
 """
 
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -48,6 +48,15 @@ class DecoderSpec(Spec):
         kv_width = self.width // self.n_heads * self.n_kv_heads
         block = 2 * self.width**2 + 2 * self.width * kv_width + 3 * self.width * self.inner + 2 * self.width
         return self.n_layers * block + self.width * self.n_words * (1 if self.tied else 2) + self.width
+
+
+class VirtualWeights(Spec):
+    """How the matrices of a network that is never allocated are stored; the names are those of a table of layers."""
+
+    weight_density: Annotated[float, Field(gt=0, le=1)] = 1.0
+    code_bits: Annotated[int, Field(ge=1, le=10)]
+    gap_bits: Annotated[int, Field(ge=0, le=16)] | Literal["auto"] = "auto"
+    huffman_bits_per_code: Annotated[float, Field(gt=0, le=32)]
 
 
 def build_decoder(spec: DecoderSpec, batch: int = 1) -> "torch.nn.Module":
@@ -114,7 +123,8 @@ def build_decoder(spec: DecoderSpec, batch: int = 1) -> "torch.nn.Module":
 
         def __init__(self) -> None:
             super().__init__()
-            self.words = nn.Embedding(spec.n_words, spec.width)
+            # drawn here, because drawing in place on shapes alone makes torch load its compiler, for seconds
+            self.words = nn.Embedding(spec.n_words, spec.width, _weight=torch.randn(spec.n_words, spec.width))
             self.blocks = nn.ModuleList(Block() for _ in range(spec.n_layers))
             self.norm = nn.RMSNorm(spec.width)
             self.head = nn.Linear(spec.width, spec.n_words, bias=False)

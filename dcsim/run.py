@@ -84,6 +84,8 @@ def run(
     batch: int = 1,
     fresh: bool = False,
     post_training: PostTraining | None = None,
+    context: int | None = None,
+    tokens: int | None = None,
     listener: Listener = SILENT,
 ) -> RunReport:
     """Compress (or reuse), trace, replay, judge.
@@ -98,6 +100,7 @@ def run(
         fresh: compress again even if files of this recipe and these weights exist.
         post_training: compress without training, as this says, instead of by a recipe; the dataset may then be inputs
             alone, on which outputs before and after are compared.
+        context, tokens: see `trace`.
 
     Raises:
         DcsimError: bad input of any kind, before anything is left half done.
@@ -106,7 +109,7 @@ def run(
     if not chosen or (gate and gate not in chosen):  # said before the work; `judge` says it of traces
         raise ConfigError(f"the gate {gate} is not among the variants that are run: {', '.join(chosen) or 'none'}")
     budget = load_budget(budget) if isinstance(budget, str) else budget
-    found = find_network(network, dataset)
+    found = find_network(network, dataset).with_step(context, tokens)
     if found.synthetic:
         if recipe or weights or dataset:
             raise ConfigError(f"{network} is given by numbers only: a recipe, weights or data have no place in its run")

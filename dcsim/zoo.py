@@ -4,7 +4,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from dcsim.artifact import Weights
 from dcsim.checkpoint import open_checkpoint
 from dcsim.config import SourcedSpec, did_you_mean, load_spec, shipped
+from dcsim.decoder import DecoderSpec, VirtualWeights
 from dcsim.errors import ConfigError, NetworkError
 from dcsim.files import is_file
 from dcsim.tables import Count, TableLayer, place
@@ -22,17 +23,20 @@ if TYPE_CHECKING:
 
 
 class NetworkSpec(SourcedSpec):
-    """`models/<name>/network.yaml`: a network built by `builder` and trained on `dataset`, or a table of layers.
+    """`models/<name>/network.yaml`: a network built by `builder` and trained on `dataset`, a table of layers, or the
+    dimensions of a decoder.
 
     `input_shape` and `seed` belong to a table, see `dcsim.tables`: its weights are drawn from the seed, by default 0.
     """
 
-    kind: Literal["trained", "synthetic"]
+    kind: Literal["trained", "synthetic", "decoder"]
     builder: str = ""
     dataset: str = ""
     input_shape: Annotated[tuple[Count, ...], Field(min_length=1)] | None = None
     seed: Annotated[int, Field(ge=0)] | None = None
     layers: tuple[TableLayer, ...] = ()
+    decoder: DecoderSpec | None = None
+    weights: VirtualWeights | None = None
     published_test_error: Annotated[float, Field(ge=0, le=1)] | None = None
     published_ratio: Annotated[float, Field(gt=0)] | None = None
 
@@ -42,6 +46,8 @@ class NetworkSpec(SourcedSpec):
             raise ValueError("a trained network needs a builder and a dataset")
         if self.kind == "synthetic" and not self.layers:
             raise ValueError("a synthetic network needs at least one of layers")
+        if self.kind == "decoder" and not (self.decoder and self.weights):
+            raise ValueError("a decoder needs its dimensions, decoder, and how its weights are stored, weights")
         return self
 
     @model_validator(mode="after")
@@ -63,7 +69,26 @@ class Network:
 
     @property
     def synthetic(self) -> bool:
-        return self.spec is not None and self.spec.kind == "synthetic"
+        """Whether it is given by numbers only, without weights."""
+        return self.spec is not None and self.spec.kind != "trained"
+
+    def with_step(self, context: int | None, tokens: int | None) -> "Network":
+        """A decoder that has `context` tokens behind it and reads `tokens` now; None leaves what its file says.
+
+        Raises:
+            ConfigError: the network is no decoder, or such a step is not possible.
+        """
+        if context is None and tokens is None:
+            return self
+        if self.spec is None or self.spec.decoder is None:
+            raise ConfigError(f"{self.name} is no decoder given by its dimensions: a context has no place in its run")
+        step = {"n_context": context, "n_tokens": tokens}
+        given = {key: value for key, value in step.items() if value is not None}
+        try:
+            decoder = DecoderSpec.model_validate({**self.spec.decoder.model_dump(), **given})
+        except ValueError as error:
+            raise ConfigError(f"a step of {tokens} tokens after {context} is not possible") from error
+        return replace(self, spec=self.spec.model_copy(update={"decoder": decoder}))
 
     def build(self) -> "torch.nn.Module":
         """A fresh instance with the weights its builder gives it. Raises NetworkError."""
@@ -93,8 +118,9 @@ def find_network(name: str, dataset: str = "") -> Network:
         return Network(name=name, builder=name, dataset=dataset)
     folder = shipped("models") / name
     if not is_file(folder / "network.yaml"):
+        hint = did_you_mean(name, known_networks())
         raise ConfigError(
-            f"no network named {name!r}, and your own is given as module:callable{did_you_mean(name, known_networks())}"
+            f"no network named {name!r}, and your own is given as module:callable or as a table, FILE.yaml{hint}"
         )
     spec = load_spec(NetworkSpec, folder / "network.yaml")
     return Network(spec.name, spec.builder, dataset or spec.dataset, folder, spec)
@@ -102,8 +128,10 @@ def find_network(name: str, dataset: str = "") -> Network:
 
 def _table(path: Path, dataset: str) -> Network:
     spec = load_spec(NetworkSpec, path)
-    if spec.kind != "synthetic":
-        raise ConfigError(f"{path}: a network given by a file is a table of layers, kind: synthetic; found {spec.kind}")
+    if spec.kind == "trained":
+        raise ConfigError(
+            f"{path}: a network given by a file is a table of layers, kind: synthetic, or a decoder; found {spec.kind}"
+        )
     return Network(spec.name, spec.builder, dataset, None, spec)
 
 
@@ -127,8 +155,13 @@ def known_networks() -> list[str]:
 
 def require_torch(purpose: str) -> None:
     """Say what to install when torch is missing. Raises NetworkError."""
-    if importlib.util.find_spec("torch") is None:
-        raise NetworkError(f"{purpose} needs torch, which is not installed: pip install 'dcsim[torch]'")
+    require_package("torch", purpose, "torch")
+
+
+def require_package(package: str, purpose: str, extra: str) -> None:
+    """Say which extra to install when a package is missing. Raises NetworkError."""
+    if importlib.util.find_spec(package) is None:
+        raise NetworkError(f"{purpose} needs {package}, which is not installed: pip install 'dcsim[{extra}]'")
 
 
 def call(reference: str) -> Any:
@@ -171,11 +204,17 @@ def settled(model: "torch.nn.Module") -> "torch.nn.Module":
     """
     import torch
     from torch.nn.utils import parametrize, prune
+    from torch.nn.utils.spectral_norm import SpectralNorm, remove_spectral_norm
+    from torch.nn.utils.weight_norm import WeightNorm, remove_weight_norm
 
     for module in list(model.modules()):
         for hook in list(module._forward_pre_hooks.values()):
             if isinstance(hook, prune.BasePruningMethod):
                 prune.remove(module, hook._tensor_name)  # type: ignore[no-untyped-call]
+            elif isinstance(hook, WeightNorm):
+                remove_weight_norm(module, hook.name)
+            elif isinstance(hook, SpectralNorm):
+                remove_spectral_norm(module, hook.name)
         if parametrize.is_parametrized(module):
             assert isinstance(module.parametrizations, torch.nn.ModuleDict)
             for name in list(module.parametrizations):

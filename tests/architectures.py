@@ -508,7 +508,7 @@ GPT_2_COSTS = (
 
 
 # Two bidirectional layers over an embedding (github.com/bentrevett/pytorch-sentiment-analysis, "Updated Sentiment
-# Analysis", which prints 4,810,857 parameters), here of 200 words.
+# Analysis", which prints 4,810,857 parameters), here of 40 words.
 
 
 class LstmClassifier(nn.Module):
@@ -526,10 +526,10 @@ class LstmClassifier(nn.Module):
 
 LSTM_CLASSIFIER_COSTS = (
     learned(25002 * 100),
-    lstm(200, 100, 256),
-    lstm(200, 100, 256),
-    lstm(200, 256 + 256, 256),
-    lstm(200, 256 + 256, 256),
+    lstm(40, 100, 256),
+    lstm(40, 100, 256),
+    lstm(40, 256 + 256, 256),
+    lstm(40, 256 + 256, 256),
     linear(1, 256 + 256, 1),
 )
 
@@ -673,6 +673,6 @@ ARCHITECTURES: tuple[Architecture, ...] = (
         GPT_2_COSTS,
         (291648307200 / 2, 0.0, "github.com/karpathy/nanoGPT, transformer_sizing.ipynb: 291648307200, two for each"),
     ),
-    architecture("lstm-classifier", LstmClassifier, tokens(200), LSTM_CLASSIFIER_COSTS),
+    architecture("lstm-classifier", LstmClassifier, tokens(40), LSTM_CLASSIFIER_COSTS),
     architecture("u-net", UNet, image(1, 572), U_NET_COSTS),
 )

@@ -77,16 +77,6 @@ def zero():
     return model
 
 
-class Attention(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.a, self.b = torch.nn.Linear(64, 64), torch.nn.Linear(64, 4)
-
-    def forward(self, x):
-        y = self.a(x.flatten(1))
-        return self.b((y.T @ y)[:1])
-
-
 class Broken(torch.nn.Module):
     def __init__(self):
         super().__init__()

@@ -78,6 +78,12 @@ CodeBitsOption = Annotated[
 CentroidsOption = Annotated[
     Initialization | None, typer.Option("--centroids", help="Where k-means begins: as the paper, linear.")
 ]
+ContextOption = Annotated[
+    int | None, typer.Option("--context", min=0, help="Of a language model: tokens it has behind it.")
+]
+TokensOption = Annotated[
+    int | None, typer.Option("--tokens", min=1, help="Of a language model: tokens it reads in a step.")
+]
 JsonOption = Annotated[
     Path | None, typer.Option("--json", help="Write the result as JSON; - for stdout, then nothing else goes there.")
 ]

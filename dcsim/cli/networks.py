@@ -10,6 +10,7 @@ from dcsim.cli.app import (
     BudgetOption,
     CentroidsOption,
     CodeBitsOption,
+    ContextOption,
     DataOption,
     DensityOption,
     FpsOption,
@@ -21,6 +22,7 @@ from dcsim.cli.app import (
     PostTrainingOption,
     RecipeOption,
     SocOption,
+    TokensOption,
     VariantName,
     VariantsOption,
     WeightsOption,
@@ -50,6 +52,8 @@ def run(
     density: DensityOption = None,
     code_bits: CodeBitsOption = None,
     centroids: CentroidsOption = None,
+    context: ContextOption = None,
+    tokens: TokensOption = None,
     json: JsonOption = None,
     plot: PlotOption = None,
 ) -> None:
@@ -82,6 +86,8 @@ def run(
             batch=batch,
             fresh=fresh,
             post_training=overrides.post_training() if post_training else None,
+            context=context,
+            tokens=tokens,
             listener=listener,
         )
     show(report, json, plot)

@@ -7,9 +7,11 @@ import typer
 from typer.core import TyperGroup
 
 from dcsim.cli.app import (
+    ContextOption,
     DataOption,
     JsonOption,
     RecipeOption,
+    TokensOption,
     VariantName,
     WeightsOption,
     app,
@@ -65,6 +67,8 @@ def network(
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Estimate nonzero MACs from densities: quicker, and labelled so.")
     ] = False,
+    context: ContextOption = None,
+    tokens: TokensOption = None,
     batch: Annotated[
         int | None, typer.Option("--batch", min=1, help="Examples that make one frame: 1, or all of --inputs.")
     ] = None,
@@ -86,6 +90,8 @@ def network(
             inputs=inputs,
             batch=batch,
             exact=not estimate,
+            context=context,
+            tokens=tokens,
             listener=listener,
         )
     found.save(output)

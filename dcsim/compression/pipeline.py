@@ -262,6 +262,11 @@ def state_floats(model: nn.Module) -> dict[str, torch.Tensor]:
     found: dict[str, torch.Tensor] = {}
     seen = set()
     for name, tensor in model.state_dict().items():
+        if not isinstance(tensor, torch.Tensor):
+            continue  # what a quantised module packs
+        if tensor.layout != torch.strided or tensor.is_meta:
+            kind = "has no values, only a shape" if tensor.is_meta else f"has the layout {tensor.layout}"
+            raise NetworkError(f"{name} {kind}: expected a dense tensor with values")
         place = (tensor.untyped_storage()._cdata, tensor.storage_offset(), tuple(tensor.shape), tensor.stride())
         if tensor.is_floating_point() and place not in seen:
             seen.add(place)
@@ -286,11 +291,12 @@ def fill_weights(model: nn.Module, stored: CompressedModel) -> None:
 
 def load_weights(model: nn.Module, weights: Mapping[str, Floats]) -> None:
     """Put `weights` into `model`. Raises NetworkError when names or shapes do not match."""
-    state = model.state_dict()
-    expected = {name: tuple(tensor.shape) for name, tensor in state_floats(model).items()}
+    state = state_floats(model)
+    expected = {name: tuple(tensor.shape) for name, tensor in state.items()}
     found = {name: tuple(array.shape) for name, array in weights.items()}
     if expected != found:
         names = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
         listed = ", ".join(f"{n} (expected {expected.get(n)}, found {found.get(n)})" for n in names[:5])
         raise NetworkError(f"the weights do not fit the network: {listed}")
-    model.load_state_dict({**state, **{name: torch.from_numpy(np.array(array)) for name, array in weights.items()}})
+    for name, tensor in state.items():
+        tensor.copy_(torch.from_numpy(np.array(weights[name])))

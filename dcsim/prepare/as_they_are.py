@@ -13,7 +13,7 @@ from dcsim.prepare.loading import SILENT, Listener
 from dcsim.traces.inputs import Inputs
 from dcsim.traces.stored import store
 from dcsim.traces.trace import Trace
-from dcsim.zoo import Network, call, dense_weights, require_torch
+from dcsim.zoo import Network, call, dense_weights, require_package, require_torch
 
 if TYPE_CHECKING:
     from dcsim.traces.capture import Program
@@ -60,6 +60,7 @@ def trace_graph(
         raise NetworkError(f"no file {path}")
     stored = _compressed(file, variant)
     if path.suffix == ONNX:
+        require_package("onnxruntime", "tracing an ONNX graph", "onnx")
         from dcsim.traces.onnx_graph import trace_onnx
 
         return trace_onnx(path, inputs, variant or "dense", stored)

@@ -26,6 +26,11 @@ def synthetic_traces(network: Network, variants: Sequence[Variant], batch: int =
     """Traces of a network given by numbers. Raises ConfigError for a batch below 1."""
     assert network.spec is not None
     _require_batch(batch, batch)
+    if network.spec.kind == "decoder":
+        require_torch("tracing a decoder")
+        from dcsim.traces.virtual import decoder_traces
+
+        return decoder_traces(network.spec, variants, batch)
     return tuple(synthesize(network.spec, variant, batch) for variant in variants)
 
 
@@ -85,6 +90,8 @@ def trace(
     inputs: "str | Inputs | None" = None,
     batch: int | None = None,
     exact: bool = True,
+    context: int | None = None,
+    tokens: int | None = None,
     listener: Listener = SILENT,
 ) -> Trace:
     """The trace of one storage variant of a network.
@@ -98,6 +105,7 @@ def trace(
         inputs: what to run the network on as it is, without compressing it: see `load_inputs`.
         batch: examples that make one frame: 1 of the test set by default, all of the inputs.
         exact: count MACs with two nonzero operands; False estimates them from densities, for networks run on inputs.
+        context, tokens: of a decoder, how many tokens it has behind it and how many it reads in this step.
 
     Raises:
         DcsimError: bad input of any kind.
@@ -112,7 +120,7 @@ def trace(
         if recipe or weights or dataset:
             raise ConfigError(f"{network} holds its weights; a recipe, weights or data have no place in its trace")
         return trace_graph(network, given, variant, file, exact)
-    found = find_network(network, dataset)
+    found = find_network(network, dataset).with_step(context, tokens)
     if found.synthetic:
         if file or given:
             raise NetworkError(

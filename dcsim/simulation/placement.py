@@ -246,6 +246,7 @@ def _plan_layer(
     operand_bytes = layer.read_bytes if skips else bits_to_bytes(dense_bits)
     tile_bytes = kib_to_bytes(soc.tiles.tile_kib)
     spilled = sum(activation_bytes[p] for p in layer.producers if p not in in_sram)
+    spilled = min(spilled, bits_to_bytes(layer.n_inputs * soc.activation_bits))  # it may read a slice of what was made
     output_bytes = activation_bytes[index]
     output_spilled = index not in in_sram
     # Weights are held in chunks as large as the SRAM left free; a spilled input is read once per chunk.
@@ -288,20 +289,18 @@ def _expands(layer: Layer, soc: SocSpec) -> bool:
 
 def _array_work(layer: Layer, soc: SocSpec, skips: bool) -> pe_array.ArrayWork:
     array, activation_bits = soc.array, soc.activation_bits
+    if not layer.has_gemm:
+        n_read = layer.n_inputs + (layer.n_outputs if layer.reads_table else 0)
+        return pe_array.elementwise_work(array, layer.n_alu_ops, n_read, activation_bits)
     if skips:
         n_entries = layer.streams()["gaps"][0]
         step = pe_array.sparse_gemm_work(
             array, layer.n_groups, layer.m, layer.k, n_entries, layer.n_weights_nonzero, activation_bits
         )
-        return step.times(layer.n_steps)
-    if layer.has_gemm:
+    else:
         weight_bits = array.operand_bits if layer.n_weights else activation_bits
-        step = pe_array.gemm_work(
-            array, layer.n_groups, layer.m, layer.n, layer.k, activation_bits, weight_bits, layer.n_alu_ops
-        )
-        return step.times(layer.n_steps)
-    n_read = layer.n_inputs + (layer.n_outputs if layer.reads_table else 0)
-    return pe_array.elementwise_work(array, layer.n_alu_ops, n_read, activation_bits)
+        step = pe_array.gemm_work(array, layer.n_groups, layer.m, layer.n, layer.k, activation_bits, weight_bits)
+    return step.times(layer.n_steps).followed_by(pe_array.elementwise_work(array, layer.n_alu_ops, 0, activation_bits))
 
 
 def _decode_work(layer: Layer) -> decoder.DecodeWork:

@@ -27,23 +27,26 @@ class ArrayWork:
         """The same `n` times in a row."""
         return ArrayWork(*(n * count for count in astuple(self)))
 
+    def followed_by(self, other: "ArrayWork") -> "ArrayWork":
+        """Both, one after the other."""
+        return ArrayWork(*map(sum, zip(astuple(self), astuple(other), strict=True)))
+
 
 def gemm_work(
-    array: SimdArray, n_groups: int, m: int, n: int, k: int, activation_bits: int, weight_bits: int, n_alu_ops: int = 0
+    array: SimdArray, n_groups: int, m: int, n: int, k: int, activation_bits: int, weight_bits: int
 ) -> ArrayWork:
     """Output-stationary GEMM of M output pixels x N output channels x K filter volume, per group.
 
-    `weight_bits` is the width of the operand that N belongs to, another activation in attention. ALU operations, such
-    as the softmax of attention, come after, one a lane a cycle.
+    `weight_bits` is the width of the operand that N belongs to, another activation in attention.
 
     A weight read serves `lanes_pixel` MACs, an activation read serves `lanes_out`; partial sums stay in registers;
     edges round up. Operands that lanes need together are assumed to lie side by side, so reads use the full port.
     """
     out_folds, pixel_folds = ceil_div(n, array.lanes_out), ceil_div(m, array.lanes_pixel)
     return ArrayWork(
-        n_cycles=n_groups * out_folds * pixel_folds * k + ceil_div(n_alu_ops, array.lanes_out * array.lanes_pixel),
+        n_cycles=n_groups * out_folds * pixel_folds * k,
         n_macs=n_groups * m * n * k,
-        n_alu_ops=n_alu_ops,
+        n_alu_ops=0,
         weight_read_bits=n_groups * n * k * pixel_folds * weight_bits,
         activation_read_bits=n_groups * m * k * out_folds * activation_bits,
     )

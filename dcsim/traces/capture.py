@@ -72,7 +72,14 @@ def export(model: nn.Module, inputs: Inputs | Floats) -> Program:
             program = Program(model, None, (str(error).strip() or type(error).__name__).splitlines()[0])
             _forward(program, _arguments(given, device), given)  # a forward that fails is refused here
             return program
+    nested = [str(node.target) for node in exported.graph.nodes if _is_nested(node)]
+    if nested:  # operators with graphs of their own are followed as they run
+        return Program(model, None, f"the exported graph holds {nested[0]}")
     return Program(model, exported)
+
+
+def _is_nested(node: fx.Node) -> bool:
+    return isinstance(node.target, torch._ops.HigherOrderOperator)
 
 
 def open_exported(path: Path) -> tuple[Program, Inputs]:
@@ -94,7 +101,10 @@ def open_exported(path: Path) -> tuple[Program, Inputs]:
             "registered"
         ) from error
     positional, named = exported.example_inputs or ((), {})
-    return program, Inputs(tuple(positional), dict(named))
+    try:
+        return program, Inputs.of((tuple(positional), dict(named)))
+    except NetworkError as error:
+        raise NetworkError(f"{path} takes no arrays, so it cannot be traced") from error
 
 
 def capture(
@@ -126,8 +136,10 @@ def capture(
         arguments = _arguments(given, "meta" if program.is_virtual else "cpu")
         state = _own_state(program.model)
         for name, tensor in state.items():
+            tracer.sizes[name] = tensor.numel()
             if tracer.source(tensor) == CONSTANT:  # a tied weight goes by its first name
                 tracer.set_source(tensor, Source(weights=(name,)))
+        tracer.buffers.update(storage_key(state[name]) for name, _ in program.model.named_buffers())
         for tensor in tensors_in(arguments):
             tracer.set_source(tensor, Source((INPUT,)))
         run = _run_exported if program.exported else _run_eagerly
@@ -161,7 +173,7 @@ class _Interpreter(fx.Interpreter):
     def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
         if isinstance(target, torch._ops.OpOverload):
             return self.tracer.execute(target, args, kwargs)
-        if isinstance(target, torch._ops.HigherOrderOperator):
+        if isinstance(target, torch._ops.HigherOrderOperator):  # in a .pt2 file
             raise NetworkError(f"operator {target} in the exported graph cannot be traced; give the model instead")
         return super().call_function(target, args, kwargs)
 
@@ -171,7 +183,7 @@ def _run_exported(
 ) -> Any:
     exported = program.exported
     assert exported is not None
-    users = iter(pytree.tree_leaves(arguments))
+    users = iter(_user_inputs(exported, arguments, given))
     flat = []
     for spec in exported.graph_signature.input_specs:
         if spec.kind == torch.export.graph_signature.InputKind.USER_INPUT:
@@ -184,12 +196,43 @@ def _run_exported(
     return _Interpreter(exported.graph_module, tracer).run(*flat)
 
 
+def _user_inputs(exported: torch.export.ExportedProgram, arguments: Arguments, given: Inputs) -> list[Any]:
+    """The inputs in the order of the exported graph. Raises NetworkError when they are not those it was made for."""
+    positional, named = arguments
+    expected = exported.call_spec.in_spec
+    if expected is not None:
+        names = list(expected.child(1).context)
+        if set(names) == set(named):
+            named = {name: named[name] for name in names}
+        leaves, found = pytree.tree_flatten((positional, named))
+        if found != expected:
+            listed = f"{expected.child(0).num_children} by place" + (f" and {', '.join(names)}" if names else "")
+            raise NetworkError(f"the exported program takes other inputs: expected {listed}, found {given.shapes}")
+    placeholders = {node.name: node.meta.get("val") for node in exported.graph.nodes if node.op == "placeholder"}
+    for name, leaf in zip(exported.graph_signature.user_inputs, leaves, strict=True):
+        made_for = placeholders.get(str(name))
+        if not isinstance(leaf, torch.Tensor) or not isinstance(made_for, torch.Tensor):
+            continue
+        sizes = zip(leaf.shape, made_for.shape, strict=False)
+        if leaf.dim() != made_for.dim() or any(isinstance(size, int) and size != here for here, size in sizes):
+            shapes = f"{tuple(made_for.shape)}, found {tuple(leaf.shape)}"
+            raise NetworkError(f"the exported program was made for an input {name} of shape {shapes}")
+    return leaves
+
+
 def _run_eagerly(
     program: Program, tracer: Tracer, state: Mapping[str, torch.Tensor], arguments: Arguments, given: Inputs
 ) -> Any:
     with ModuleTracker() as modules, Dispatch(tracer), Functions(tracer):
-        tracer.path = lambda: max(modules.parents, key=len).partition(".")[2].replace("Global", "")
-        return _forward(program, arguments, given, dict(state))
+        tracer.path = lambda: max(modules.parents - {"Global"}, key=len, default="").partition(".")[2]
+        names = reversed(list(state))
+        by_storage = {storage_key(state[name]): name for name in names}  # tied weights by the first name
+        try:
+            return _forward(program, arguments, given, {name: state[name] for name in by_storage.values()})
+        except NetworkError:
+            if tracer.fault:
+                raise tracer.fault from None
+            raise
 
 
 def _forward(
@@ -242,7 +285,7 @@ def _own_state(model: nn.Module) -> dict[str, torch.Tensor]:
 def _quiet() -> Iterator[None]:
     """Without what torch explains while it exports, and without the fused paths whose parts cannot be seen."""
     fast = torch.backends.mha.get_fastpath_enabled()
-    logging.disable(logging.WARNING)
+    logging.disable(logging.CRITICAL)
     torch.backends.mha.set_fastpath_enabled(False)
     try:
         with warnings.catch_warnings(), redirect_stderr(io.StringIO()):  # graphs of what it cannot follow

@@ -39,7 +39,8 @@ class Inputs:
                 found = cls(tuple(value))
             case _:
                 found = cls((value,))
-        if not any(array.ndim for array in found.arrays()):
+        strange = next((array for array in found.arrays() if str(array.dtype) == "object"), None)
+        if strange is not None or not any(array.ndim for array in found.arrays()):
             raise NetworkError(
                 f"inputs are {type(value).__name__} without an array: expected an array, batch first, a tuple of "
                 "arguments, or a dictionary of named ones"

@@ -200,16 +200,20 @@ class _LayerBuilder:
         index = self.n_built
         self.n_built += 1
         names = [name for name in event.weights if name in self.stored.weights and name not in self.kept]
-        main = event.table or (names[0] if event.gemm and event.gemm.weights and names else None)
-        if main in names:
+        multiplies = event.gemm is not None and event.gemm.weights is not None
+        main = event.table if event.table in names else names[0] if multiplies and names else None
+        if main:
             names = [main, *(name for name in names if name != main)]
         blocks = self._blocks(event, names, main)
         new = [name for name in names if name not in self.owner]
-        shared = OWN if main is None or main in new else self.owner[main]
+        shared = next((self.owner[name] for name in names if name in self.owner), OWN)
         for name in new:
             self.owner[name] = index if shared == OWN else shared
         last = event.riders[-1] if event.riders else event
         reads, gemm = event.activations, event.gemm
+        if gemm and gemm.weights and gemm.weights.n_elements > sum(self.stored.weights[n].n_elements for n in names):
+            gemm = None  # its weights are in no file, so nobody knows what reading them costs
+        known = event.known and (gemm is not None or event.gemm is None)
         state = [tensor for tensor in event.reads if self._is_state(tensor)]
         weight = self.stored.weights[main] if main else None
         return Layer(
@@ -217,7 +221,7 @@ class _LayerBuilder:
             kind=event.kind,
             operator=event.operator,
             module=event.module,
-            counts=self._counts(event, last),
+            counts=self._counts(event, last) if known else "unknown",
             producers=tuple(dict.fromkeys(self.position[producer] for producer in event.producers)),
             input_shapes=tuple(tensor.shape for tensor in reads),
             output_shapes=tuple(tensor.shape for tensor in last.makes),
@@ -238,9 +242,9 @@ class _LayerBuilder:
             n_state_outputs=event.n_kept,
             weights=tuple(names),
             weights_of=shared,
-            n_weights=self._n_weights(event, main),
+            n_weights=self._n_weights(gemm, main),
             n_weights_nonzero=gemm.weights.n_nonzero if gemm and gemm.weights else 0,
-            encoding=weight.encoding if weight else None,
+            encoding=weight.encoding if weight and known else None,
             stored_bytes=sum(self.stored.weights[name].n_bytes for name in new),
             read_bytes=sum(bits_to_bytes(block.n_bits) for block in blocks),
             blocks=blocks,
@@ -251,9 +255,9 @@ class _LayerBuilder:
     def _is_state(self, tensor: Tensor) -> bool:
         return tensor.source.kept or bool(self.kept.intersection(tensor.source.weights))
 
-    def _n_weights(self, event: Event, main: str | None) -> int:
-        if event.gemm and event.gemm.weights:
-            return event.gemm.weights.n_elements
+    def _n_weights(self, gemm: Gemm | None, main: str | None) -> int:
+        if gemm and gemm.weights:
+            return gemm.weights.n_elements
         return self.stored.weights[main].n_elements if main else 0
 
     def _blocks(self, event: Event, names: Sequence[str], main: str | None) -> tuple[Block, ...]:
@@ -280,14 +284,12 @@ class _LayerBuilder:
         )
 
     def _counts(self, event: Event, last: Event) -> Counts:
-        if not event.known:
-            return "unknown"
         guessed = any(tensor.n_nonzero is None for tensor in (*event.activations, *last.makes))
         return "estimated" if guessed or event.estimated else "exact"
 
     def _name(self, event: Event, weights: Sequence[str]) -> str:
         """The module of its weights, else its own, else its kind; further ones of that name are told apart."""
-        path = weights[0].rpartition(".")[0] if weights else event.module
+        path = (weights[0].rpartition(".")[0] if weights else "") or event.module
         name = path or event.kind
         if name in self.names and path:
             name = f"{path}.{event.kind}"

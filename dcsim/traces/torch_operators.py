@@ -15,15 +15,16 @@ Arguments = dict[str, Any]
 RENAMES = frozenset(
     ("alias", "assert_tensor_metadata", "clone", "contiguous", "detach", "dropout", "expand", "expand_as")
     + ("feature_dropout", "flatten", "lift_fresh_copy", "native_dropout", "permute", "reshape", "slice", "squeeze", "t")
-    + ("to", "to_copy", "transpose", "unflatten", "unsafe_view", "unsqueeze", "view")
+    + ("to", "to_copy", "transpose", "unflatten", "unsafe_split", "unsafe_split_with_sizes", "unsafe_view", "unsqueeze")
+    + ("view",)
 )
 #: operators that move elements without computing
 MOVES = frozenset(
-    ("cat", "channel_shuffle", "constant_pad_nd", "copy", "fill", "flip", "gather", "im2col", "index", "index_put")
-    + ("index_select", "masked_select", "one_hot", "pad", "pixel_shuffle", "pixel_unshuffle", "reflection_pad1d")
-    + ("reflection_pad2d", "repeat", "replication_pad2d", "roll", "scatter", "select_scatter", "slice_scatter", "stack")
-    + ("tril", "triu", "unfold", "unsafe_index", "upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d")
-    + ("zero",)
+    ("cat", "channel_shuffle", "constant_pad_nd", "copy", "fill", "flip", "gather", "im2col", "index", "index_copy")
+    + ("index_put", "index_select", "masked_scatter", "masked_select", "one_hot", "pad", "pixel_shuffle")
+    + ("pixel_unshuffle", "reflection_pad1d", "reflection_pad2d", "repeat", "replication_pad2d", "roll", "scatter")
+    + ("select_scatter", "slice_scatter", "stack", "tril", "triu", "unfold", "unsafe_index", "upsample_nearest1d")
+    + ("upsample_nearest2d", "upsample_nearest3d", "zero")
 )
 #: one operation for each element read
 REDUCTIONS = frozenset(
@@ -49,14 +50,20 @@ OPERATIONS = {
     "batch_norm": 2,
     "upsample_bilinear2d": 9,
     "upsample_linear1d": 3,
-    "prelu": 2,
     "glu": 2,
 }
+#: operations for each hidden unit and step beside the products: the sums of both halves of each gate; then LSTM:
+#: f c + i g and o tanh(c); GRU: r hn, 1 - z, (1 - z) n + z h. What squashes is free, as it is elsewhere.
+CELLS = {"lstm": 4 + 4, "gru": 3 + 5, "rnn_tanh": 1, "rnn_relu": 1}
+#: one operation for each element, though torch does not tag them as pointwise
+POINTWISE = frozenset(("hardswish", "log_sigmoid_forward", "masked_fill", "prelu"))
 #: names of the same thing at another level of torch
 ALIASES = {
+    "prelu_kernel": "prelu",
     "native_layer_norm": "layer_norm",
     "native_group_norm": "group_norm",
     "native_batch_norm": "batch_norm",
+    "native_batch_norm_legit": "batch_norm",
     "native_batch_norm_legit_no_training": "batch_norm",
     "cudnn_batch_norm": "batch_norm",
     "batch_norm_impl_index": "batch_norm",
@@ -72,7 +79,9 @@ ALIASES = {
     "scaled_dot_product_fused_attention_overrideable": "scaled_dot_product_attention",
 }
 #: operators that write without reading what was there
-OVERWRITES = frozenset(("copy", "fill", "zero", "index_put", "scatter", "index_copy"))
+OVERWRITES = frozenset(("copy", "fill", "zero"))
+#: operators that write to places picked out of a tensor and leave the others
+SCATTERS = frozenset(("index_copy", "index_put", "masked_scatter", "scatter"))
 #: first results alone count: the others serve training
 FIRST_RESULT = frozenset(
     ("layer_norm", "group_norm", "batch_norm", "max_pool2d", "max_pool3d", "max_pool1d", "rms_norm")
@@ -99,6 +108,10 @@ def n_operations(kind: str, arguments: Arguments, n_read: int, n_made: int) -> i
         kernel = arguments["kernel_size"]
         rank = int(kind.removeprefix("max_pool").removeprefix("avg_pool")[0])
         return n_made * math.prod(each(kernel, rank))
+    if kind == "batch_norm" and arguments.get("training", arguments.get("use_input_stats")):
+        return OPERATIONS["instance_norm"] * n_made  # it takes mean and variance of what it reads
+    if kind == "instance_norm" and not arguments["use_input_stats"]:
+        return OPERATIONS["batch_norm"] * n_made
     if kind in OPERATIONS:
         return OPERATIONS[kind] * n_made
     return None
@@ -111,4 +124,4 @@ def pointwise_operations(n_made: int, n_operands: int) -> int:
 
 def is_listed(kind: str) -> bool:
     """Whether the operator is in a table here."""
-    return any(kind in table for table in (RENAMES, MOVES, REDUCTIONS, POOLS, OPERATIONS))
+    return any(kind in table for table in (RENAMES, MOVES, REDUCTIONS, POOLS, OPERATIONS, POINTWISE))

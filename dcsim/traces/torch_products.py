@@ -18,12 +18,13 @@ from dcsim.traces.gemms import (
     linear_gemm,
     transposed_gemm,
 )
-from dcsim.traces.torch_operators import OPERATIONS, Arguments, kind_of
+from dcsim.traces.torch_operators import CELLS, OPERATIONS, Arguments, kind_of
 
 if TYPE_CHECKING:
     from dcsim.traces.tracer import Tracer
 
 SOFTMAX_OPERATIONS = OPERATIONS["softmax"]
+N_GATES = {"lstm": 4, "gru": 3, "rnn_tanh": 1, "rnn_relu": 1}
 SCORES_AT_ONCE = 1 << 22  # attention scores computed together: their memory stays small
 
 Handler = Callable[["Tracer", str, Arguments, Sequence[torch.Tensor]], None]
@@ -73,13 +74,34 @@ def _matrix_product(
         return
     if tracer.is_activation(b):  # weights on the left: turn the product round
         a, b = b.mT, a.mT
-    if b.dim() == 3 and b.stride(0) == 0:  # one matrix, repeated
-        b = b[0]
+    if b.dim() == 3:
+        a, b = _unrepeated(tracer, a, b)
     if b.dim() == 2:
         gemm = linear_gemm(tracer.operand(a), tracer.weights(b.mT[None]))
     else:
         gemm = batched_gemm(tracer.operand(a), tracer.operand(b.mT), tracer.weights(b.mT))
     tracer.add_gemm("linear", operator, reads, made, gemm)
+
+
+def _unrepeated(tracer: "Tracer", a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(groups, M, K) times stored (groups, K, N), of which torch repeats each that it broadcasts: every one once."""
+    n_stored = tracer.n_stored(b)
+    n_distinct = n_stored // b[0].numel() if b[0].numel() else 0
+    if not n_distinct or n_stored >= b.numel() or len(b) % n_distinct:
+        return a, b
+    n_repeats = len(b) // n_distinct
+    rounds = b.reshape(n_repeats, n_distinct, *b.shape[1:])
+    if not tracer.knows(b) or torch.equal(rounds, rounds[:1].expand_as(rounds)):
+        rows = a.reshape(n_repeats, n_distinct, *a.shape[1:]).transpose(0, 1)
+        distinct = rounds[0]
+    else:
+        runs = b.reshape(n_distinct, n_repeats, *b.shape[1:])
+        if not torch.equal(runs, runs[:, :1].expand_as(runs)):
+            return a, b
+        rows, distinct = a.reshape(n_distinct, n_repeats, *a.shape[1:]), runs[:, 0]
+    rows = tracer.alias(rows.reshape(n_distinct, n_repeats * a.shape[1], a.shape[2]), a)
+    distinct = tracer.alias(distinct, b)
+    return (rows, distinct) if n_distinct > 1 else (rows[0], distinct[0])
 
 
 # --- convolutions --------------------------------------------------------------------------------------------------
@@ -115,22 +137,25 @@ def _attention(tracer: "Tracer", operator: str, arguments: Arguments, made: Sequ
     """Scores with their softmax, then their mix of the values. The scores are passed on tile by tile, never stored."""
     query, key, value = arguments["query"], arguments["key"], arguments["value"]
     mask = arguments.get("attn_mask", arguments.get("attn_bias"))
-    n_groups, n_queries, n_keys = math.prod(query.shape[:-2]), query.shape[-2], key.shape[-2]
-    n_repeats = query.shape[-3] // key.shape[-3] if query.dim() > 2 else 1
+    n_queries, n_keys = query.shape[-2], key.shape[-2]
+    n_repeats = query.shape[-3] // key.shape[-3] if query.dim() > 2 and arguments.get("enable_gqa") else 1
+    lead = made[0].shape[:-2]
+    n_groups = math.prod(lead)
 
     def grouped(tensor: torch.Tensor, times: int) -> Operand:
-        found = tracer.operand(tensor)
-        if found.mask is None:
-            return Operand((n_groups, *tensor.shape[-2:]), None)
-        repeated = np.repeat(found.mask, times, axis=-3) if times > 1 else found.mask
-        return Operand((n_groups, *tensor.shape[-2:]), repeated.reshape(n_groups, *tensor.shape[-2:]))
+        shape = (n_groups, *tensor.shape[-2:])
+        mask = tracer.operand(tensor).mask
+        if mask is None:
+            return Operand(shape, None)
+        repeated = np.repeat(mask, times, axis=-3) if times > 1 else mask
+        return Operand(shape, np.broadcast_to(repeated, (*lead, *tensor.shape[-2:])).reshape(shape))
 
     scores = batched_gemm(grouped(query, 1), grouped(key, n_repeats))
     n_operations = SOFTMAX_OPERATIONS * n_groups * n_queries * n_keys
     number = tracer.add_gemm("attention_scores", operator, (query, key, mask), (), scores, n_alu_ops=n_operations)
     values = grouped(value, n_repeats)
     if tracer.knows(query):
-        columns = _probability_nonzeros(query, key, mask, arguments, n_repeats)
+        columns = _probability_nonzeros(query, key, mask, arguments, n_repeats, lead)
         nonzero = int((columns * values.nonzeros(2)).sum())
     else:
         columns, nonzero = None, n_groups * n_queries * n_keys * value.shape[-1]
@@ -139,15 +164,20 @@ def _attention(tracer: "Tracer", operator: str, arguments: Arguments, made: Sequ
 
 
 def _probability_nonzeros(
-    query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor | None, arguments: Arguments, n_repeats: int
+    query: torch.Tensor,
+    key: torch.Tensor,
+    mask: torch.Tensor | None,
+    arguments: Arguments,
+    n_repeats: int,
+    lead: tuple[int, ...],
 ) -> npt.NDArray[np.int64]:
     """(groups, keys): how many queries give a key a probability that is not zero."""
     n_queries, n_keys = query.shape[-2], key.shape[-2]
+    if not n_queries or not n_keys:
+        return np.zeros((math.prod(lead), n_keys), np.int64)
     scale = arguments.get("scale") or 1 / math.sqrt(query.shape[-1])
-    lead = query.shape[:-2]
     keys = key.repeat_interleave(n_repeats, -3) if n_repeats > 1 else key
-    queries = query.reshape(-1, *query.shape[-2:])
-    keys = keys.expand(*lead, *key.shape[-2:]).reshape(-1, *key.shape[-2:])
+    queries, keys = (t.expand(*lead, *t.shape[-2:]).reshape(math.prod(lead), *t.shape[-2:]) for t in (query, keys))
     masks = None if mask is None else mask.expand(*lead, n_queries, n_keys).reshape(-1, n_queries, n_keys)
     step = max(1, SCORES_AT_ONCE // (n_queries * n_keys))
     counts = []
@@ -166,10 +196,6 @@ def _probability_nonzeros(
 
 
 # --- recurrent layers ----------------------------------------------------------------------------------------------
-
-#: operations for each hidden unit and step beside the products: the sums of both halves of each gate; then LSTM:
-#: f c + i g and o tanh(c); GRU: r hn, 1 - z, (1 - z) n + z h. What squashes is free, as it is elsewhere.
-CELLS = {"lstm": 4 + 4, "gru": 3 + 5, "rnn_tanh": 1, "rnn_relu": 1}
 
 
 def _recurrent(tracer: "Tracer", operator: str, arguments: Arguments, made: Sequence[torch.Tensor]) -> None:
@@ -192,14 +218,15 @@ def _recurrent(tracer: "Tracer", operator: str, arguments: Arguments, made: Sequ
         for direction in range(n_directions):
             place = layer * n_directions + direction
             weights = parameters[place * per_cell : (place + 1) * per_cell]
+            projection = weights[-1] if len(weights) % 2 else None
             first = [state[place : place + 1] for state in states]
             forth = flow.flip(0) if direction else flow
             hx = first if kind == "lstm" else first[0]
-            n_hidden = weights[1].shape[1]
+            n_hidden = weights[0].shape[0] // N_GATES[kind]
             if tracer.knows(flow):
                 result = function(forth, hx, weights, has_biases, 1, 0.0, False, False, False)[0]
             else:
-                result = flow.new_empty(n_steps, batch, n_hidden)
+                result = flow.new_empty(n_steps, batch, weights[1].shape[1])
             before = torch.cat([first[0], result[:-1]])
             biases = weights[2:4] if has_biases else (None, None)
             gates = torch.nn.functional.linear(forth, weights[0], biases[0])
@@ -211,20 +238,40 @@ def _recurrent(tracer: "Tracer", operator: str, arguments: Arguments, made: Sequ
                 linear_gemm(tracer.operand(flow), tracer.weights(weights[0][None])),
             )
             is_last = layer == arguments["num_layers"] - 1
-            numbers.append(
-                tracer.add_gemm(
-                    f"{kind}_hidden",
-                    operator,
-                    (gates, weights[1], biases[1]),
-                    (result,),
-                    linear_gemm(tracer.operand(before), tracer.weights(weights[1][None]), n_steps),
-                    n_alu_ops=n_per_unit * n_steps * batch * n_hidden,
-                )
+            hidden = result if projection is None else _unprojected(gates, before, weights, biases[1], first[1])
+            number = tracer.add_gemm(
+                f"{kind}_hidden",
+                operator,
+                (gates, weights[1], biases[1], *filter(tracer.is_activation, first)),
+                (hidden,),
+                linear_gemm(tracer.operand(before), tracer.weights(weights[1][None]), n_steps),
+                n_alu_ops=n_per_unit * n_steps * batch * n_hidden,
             )
+            if projection is not None:
+                gemm = linear_gemm(tracer.operand(hidden), tracer.weights(projection[None]), n_steps)
+                number = tracer.add_gemm(f"{kind}_projection", operator, (hidden, projection), (result,), gemm)
+            numbers.append(number)
             outputs.append(result.flip(0) if direction else result)
         flow = torch.cat(outputs, 2)
         sequence = flow
         tracer.made_by(numbers, flow, *(made if is_last else ()))
+
+
+def _unprojected(
+    gates: torch.Tensor,
+    before: torch.Tensor,
+    weights: Sequence[torch.Tensor],
+    bias: torch.Tensor | None,
+    cell: torch.Tensor,
+) -> torch.Tensor:
+    """(steps, batch, units): the hidden units of an LSTM before they are projected, which torch does not tell."""
+    together = gates + torch.nn.functional.linear(before, weights[1], bias)
+    let_in, forget, new, out = together.chunk(4, -1)
+    hidden = []
+    for step in range(len(gates)):
+        cell = forget[step].sigmoid() * cell + let_in[step].sigmoid() * new[step].tanh()
+        hidden.append(out[step].sigmoid() * cell.tanh())
+    return torch.cat(hidden)
 
 
 def _embedding(tracer: "Tracer", operator: str, arguments: Arguments, made: Sequence[torch.Tensor]) -> None:

@@ -48,7 +48,7 @@ class Layer:
             the recurrent half of an LSTM does; 1 for all others.
         n_groups, m, n, k: GEMM view of a step: M output pixels x N output channels x K filter volume, per group; or 0.
         n_macs_dense, n_macs_nonzero: all MACs; those with both operands nonzero (1 MAC = 2 operations).
-        n_alu_ops: comparisons, additions and the like outside MACs.
+        n_alu_ops: comparisons, additions and the like outside MACs, of all steps.
         n_inputs, n_inputs_nonzero, n_outputs, n_outputs_nonzero: activation elements. Attention passes its scores on
             tile by tile, so they are neither outputs nor inputs.
         n_state_inputs, n_state_outputs: elements read from and written to what the network keeps from frame to frame,

@@ -16,8 +16,11 @@ from dcsim.traces.gemms import Gemm, Operand, Weights
 from dcsim.traces.recording import CONSTANT, Event, Recorder, Source, Tensor
 from dcsim.traces.torch_operators import (
     FIRST_RESULT,
+    OPERATIONS,
     OVERWRITES,
+    POINTWISE,
     RENAMES,
+    SCATTERS,
     is_listed,
     kind_of,
     n_operations,
@@ -48,6 +51,9 @@ class Tracer:
         self.recorder = Recorder()
         self.exact = exact
         self.path: Callable[[], str] = str  # of the module that is executing
+        self.buffers: set[Hashable] = set()  # storages that outlive the frame
+        self.sizes: dict[str, int] = {}  # elements of parameters and buffers
+        self.fault: Exception | None = None  # of the tracer itself, not of the network
         self._weights: dict[Any, Weights] = {}
         self._operands: dict[Any, Operand] = {}
 
@@ -65,6 +71,15 @@ class Tracer:
     def knows(self, tensor: torch.Tensor) -> bool:
         """Whether its values are to be looked at, not its shape alone."""
         return self.exact and not tensor.is_meta
+
+    def n_stored(self, tensor: torch.Tensor) -> int:
+        """Elements of the parameters and buffers that it is, or was computed from."""
+        return sum(self.sizes.get(name, 0) for name in self.source(tensor).weights)
+
+    def alias(self, tensor: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
+        """The same values in another order: it comes from where the original does."""
+        self.set_source(tensor, self.source(original))
+        return tensor
 
     def operand(self, tensor: torch.Tensor) -> Operand:
         """What is not zero in it."""
@@ -86,7 +101,8 @@ class Tracer:
         return self._weights[key]
 
     def _identity(self, tensor: torch.Tensor) -> tuple[Any, ...]:
-        return (storage_key(tensor), tensor.storage_offset(), tuple(tensor.shape), tensor.stride(), tensor._version)
+        version = 0 if tensor.is_inference() else tensor._version
+        return (storage_key(tensor), tensor.storage_offset(), tuple(tensor.shape), tensor.stride(), version)
 
     def read(self, tensor: torch.Tensor) -> Tensor:
         """The tensor as an operator sees it; nonzeros of weights and constants are not asked for."""
@@ -157,7 +173,16 @@ class Tracer:
     # executing
 
     def execute(self, operator: Operator, positional: Sequence[Any], named: Mapping[str, Any]) -> Any:
-        """Run one operator and note it."""
+        """Run one operator and note it. What goes wrong here, other than in the operator itself, is kept as `fault`."""
+        try:
+            return self._execute(operator, positional, named)
+        except NetworkError:
+            raise
+        except Exception as error:
+            self.fault = self.fault or error
+            raise
+
+    def _execute(self, operator: Operator, positional: Sequence[Any], named: Mapping[str, Any]) -> Any:
         kind, overload = kind_of(operator._schema.name), operator._overloadname
         handler = handler_of(kind, overload)
         if not (handler or is_listed(kind)) and operator.has_kernel_for_dispatch_key(COMPOSITE):
@@ -208,7 +233,8 @@ class Tracer:
     ) -> Any:
         """Anything else. In-place operators overwrite what they read, so inputs are counted before it runs."""
         target = _written(operator, positional, named)
-        if target is not None and kind in OVERWRITES:
+        is_kept = target is not None and storage_key(target) in self.buffers
+        if target is not None and (kind in OVERWRITES or (is_kept and kind in SCATTERS)):
             inputs = [tensor for tensor in inputs if tensor is not target]
         reads = tuple(map(self.read, inputs))
         before = self.source(target) if target is not None else CONSTANT
@@ -216,13 +242,13 @@ class Tracer:
         outputs = [target] if target is not None else list(tensors_in(result))[: 1 if kind in FIRST_RESULT else None]
         if not outputs:
             return result  # a number: the host's business
-        is_kept = before.kept or bool(before.weights and not before.events)
         makes = () if is_kept else tuple(map(self.made, outputs))
         activations = [tensor for tensor in reads if tensor.source.is_activation]
         n_read = sum(tensor.n_elements for tensor in activations)
         n_made = sum(tensor.numel() for tensor in outputs)
         cost = n_operations(kind, _bound(operator, positional, named), n_read, n_made)
-        pointwise = torch.Tag.pointwise in operator.tags
+        pointwise = torch.Tag.pointwise in operator.tags or kind in POINTWISE
+        rides = pointwise or (kind == "batch_norm" and cost == OPERATIONS[kind] * n_made)
         if cost is None and pointwise:
             cost = pointwise_operations(n_made, len(activations))
         event = Event(
@@ -232,15 +258,15 @@ class Tracer:
             reads,
             makes,
             n_alu_ops=cost or 0,
-            rides=(pointwise or kind == "batch_norm") and not is_kept,
+            rides=rides and not is_kept,
             n_kept=_n_written(kind, outputs[0], inputs) if is_kept else 0,
             known=cost is not None,
         )
         number = self.recorder.add(event, *map(storage_key, outputs))
         if is_kept:
             self.set_source(outputs[0], Source((number,), before.weights, kept=True))
-        elif target is not None and target.numel() * target.element_size() < target.untyped_storage().nbytes():
-            self.set_source(target, Source.merged([before, Source((number,))]))
+        elif target is not None and (kind in SCATTERS or _is_part(target)):
+            self.set_source(target, Source((*before.events, number)))
         return result
 
 
@@ -320,8 +346,14 @@ def _written(operator: Operator, positional: Sequence[Any], named: Mapping[str, 
     return next((value for name, value in named.items() if name == "out" and isinstance(value, torch.Tensor)), None)
 
 
+def _is_part(tensor: torch.Tensor) -> bool:
+    """Whether it is a view of some of its storage."""
+    return tensor.numel() * tensor.element_size() < tensor.untyped_storage().nbytes()
+
+
 def _n_written(kind: str, target: torch.Tensor, inputs: Sequence[torch.Tensor]) -> int:
     """Elements written to what is kept: those given, where they go to places picked out of it, else all."""
-    if kind in ("index_put", "index_copy", "scatter") and inputs:
-        return max(tensor.numel() for tensor in inputs if tensor.dtype == target.dtype)
+    if kind in SCATTERS:
+        others = [tensor.numel() for tensor in inputs if tensor is not target and tensor.dtype == target.dtype]
+        return max(others, default=target.numel())
     return target.numel()

@@ -58,7 +58,6 @@ def refuse(dcsim: Dcsim, own_network: Path) -> Callable[..., str]:
         (("run", "own:build", "--data", "own:flat", "--recipe", "shift.yaml"), ("shift_pixels", "(500, 64)")),
         (("run", "own:frozen", "--data", "own:data", "--recipe", "own.yaml"), ("layers 1", "frozen")),
         (("run", "own:zero", "--data", "own:data", "--recipe", "own.yaml"), ("layers 1", "all zero")),
-        (("run", "own:Attention", "--data", "own:data", "--recipe", "own.yaml"), ("matmul", "no cost model")),
         (("run", *OWN, "--batch", "101"), ("batch 101", "1 to 100")),
         (("run", *OWN, "--fps", "1e-300"), ("fps",)),
         (("run", "one-billion", "--soc", "paper45", "--recipe", "published"), ("numbers only",)),

@@ -1,13 +1,17 @@
 """Does tracing work for a user: any module, files of torch.export, weights from a file, what was saved, and mistakes?"""
 
 import json
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from dcsim.artifact import CompressedModel, pack
+from dcsim.errors import DcsimError
+from dcsim.prepare import trace
 from dcsim.traces.trace import Trace
 from tests.conftest import Dcsim
 
@@ -178,35 +182,60 @@ def test_a_network_without_training_goes_through_in_one_command(dcsim: Dcsim, ow
     assert json.loads(labelled.stdout)["variants"][3]["test_error"] >= 0
 
 
+MISTAKES = [
+    ({"network": "net:build", "inputs": "net:wrong_shape"}, ("forward fails", "(2, 4, 8, 8)")),
+    ({"network": "net:build", "inputs": "net:nothing"}, ("inputs are str", "expected an array")),
+    ({"network": "net:build", "inputs": "net:missing"}, ("has no 'missing'",)),
+    ({"network": "net:build", "inputs": "net.npz"}, ("no file net.npz",)),
+    ({"network": "net:build", "inputs": "text.npy"}, ("cannot read inputs from text.npy",)),
+    ({"network": "net:build", "inputs": "net"}, ("expected module:callable, FILE.npz",)),
+    ({"network": "net:not_a_number", "inputs": "net:batch"}, ("fc.weight holds values that are not finite",)),
+    ({"network": "net:build", "inputs": "net:batch", "file": "other.dcz"}, ("fc.weight, (3, 4)", "(10, 1024)")),
+    ({"network": "net:build", "inputs": "net:batch", "batch": 3}, ("batch 3 is not possible", "1 to 2")),
+    ({"network": "net:build", "inputs": "net:batch", "recipe": "x.yaml"}, ("traced as it is",)),
+    ({"network": "net:build"}, ("needs a recipe",)),
+    ({"network": "none.pt2"}, ("no file none.pt2",)),
+    ({"network": "none.onnx"}, ("no file none.onnx",)),
+    ({"network": "bad.pt2"}, ("cannot read bad.pt2",)),
+    ({"network": "bad.pt2", "dataset": "mnist"}, ("holds its weights",)),
+]
+
+
+@pytest.fixture
+def mistaken(net: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a network, and files that are none."""
+    (net / "bad.pt2").write_bytes(b"no archive")
+    (net / "text.npy").write_text("nothing")
+    pack("other", "dense", {"fc.weight": np.zeros((3, 4), np.float32)}).save(net / "other.dcz")
+    monkeypatch.chdir(net)
+    monkeypatch.syspath_prepend(net)
+    monkeypatch.delitem(sys.modules, "net", raising=False)
+    return net
+
+
+@pytest.mark.parametrize(("arguments", "words"), MISTAKES, ids=str)
+def test_mistakes_are_named(mistaken: Path, arguments: dict[str, Any], words: tuple[str, ...]) -> None:
+    with pytest.raises(DcsimError) as refusal:
+        trace(**arguments)
+    assert len(str(refusal.value).splitlines()) == 1
+    for word in words:
+        assert word in str(refusal.value)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("net:build", "--inputs", "net:wrong_shape"), ("forward fails", "(2, 4, 8, 8)")),
-        (("net:build", "--inputs", "net:nothing"), ("inputs are str", "expected an array")),
-        (("net:build", "--inputs", "net:missing"), ("has no 'missing'",)),
-        (("net:build", "--inputs", "net.npz"), ("no file net.npz",)),
-        (("net:build", "--inputs", "net"), ("expected module:callable, FILE.npz",)),
-        (("net:not_a_number", "--inputs", "net:batch"), ("fc.weight holds values that are not finite",)),
-        (("net:build", "--inputs", "net:batch", "--file", "other.dcz"), ("fc.weight, (3, 4)", "shape (10, 1024)")),
-        (("net:build", "--inputs", "net:batch", "--batch", 3), ("batch 3 is not possible", "1 to 2")),
-        (("net:build", "--inputs", "net:batch", "--recipe", "x.yaml"), ("traced as it is",)),
-        (("net:build",), ("needs a recipe",)),
-        (("none.pt2",), ("no file none.pt2",)),
-        (("none.onnx",), ("no file none.onnx",)),
-        (("bad.pt2",), ("cannot read bad.pt2",)),
-        (("bad.pt2", "--data", "mnist"), ("holds its weights",)),
+        (("net:build", "--inputs", "net:wrong_shape", "-o", "t.parquet"), ("forward fails", "(2, 4, 8, 8)")),
         (("show", "none.parquet"), ("no trace file none.parquet",)),
         (("diff", "bad.pt2", "bad.pt2"), ("not a readable trace",)),
     ],
 )
-def test_mistakes_are_named(dcsim: Dcsim, net: Path, arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
-    (net / "bad.pt2").write_bytes(b"no archive")
-    (net / "net.txt").write_text("nothing")
-    pack("other", "dense", {"fc.weight": np.zeros((3, 4), np.float32)}).save(net / "other.dcz")
-    output = () if arguments[0] in ("show", "diff") else ("-o", "t.parquet")
-    done = dcsim("trace", *arguments, *output)
+def test_mistakes_exit_with_2_and_one_line(
+    dcsim: Dcsim, mistaken: Path, arguments: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    done = dcsim("trace", *arguments)
     assert done.returncode == 2, done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     for word in words:
         assert word in done.stderr
-    assert not (net / "t.parquet").exists()
+    assert not (mistaken / "t.parquet").exists()

@@ -1,5 +1,6 @@
 """Is every operator's cost exact? Held against the same operator applied to 0/1 masks, and against plain arithmetic."""
 
+import contextlib
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -461,3 +462,122 @@ def test_nonzero_macs_may_be_estimated_and_say_so() -> None:
         assert (ours.n_outputs_nonzero, ours.n_weights_nonzero) == (theirs.n_outputs_nonzero, theirs.n_weights_nonzero)
     share = estimated.layers[0].n_inputs_nonzero / 576 * estimated.layers[0].n_weights_nonzero / 144
     assert estimated.layers[0].n_macs_nonzero == round(share * estimated.layers[0].n_macs_dense)
+
+
+# --- what a reviewer found -------------------------------------------------------------------------------------------
+
+
+def test_a_tensor_computed_from_weights_and_written_to_is_an_activation() -> None:
+    def write(self: Net, x: torch.Tensor) -> torch.Tensor:
+        bias = self.w * 1.0
+        bias += x
+        return self.a(bias)
+
+    add, linear = traced(Net(write, w=nn.Parameter(torch.ones(2, 4)), a=nn.Linear(4, 3)), noise(2, 4)).layers
+    assert (add.kind, add.n_outputs, add.n_state_outputs, add.weights) == ("add", 8, 0, ("w",))
+    assert linear.producers == (0,)
+
+
+def test_a_loop_over_a_cell_keeps_its_weights() -> None:
+    def loop(self: Net, x: torch.Tensor) -> torch.Tensor:
+        hidden = torch.zeros(2, 8)
+        for step in x:
+            hidden = self.a(step, hidden)
+        return hidden
+
+    trace = traced(Net(loop, a=nn.GRUCell(4, 8)), noise(3, 2, 4))
+    assert sum(layer.n_state_inputs + layer.n_state_outputs for layer in trace.layers) == 0
+    assert sum(layer.stored_bytes for layer in trace.layers) == 4 * (24 * 4 + 24 * 8 + 48)
+    assert {layer.counts for layer in trace.layers} == {"exact"}
+
+
+@pytest.mark.parametrize("how", ["index", "scatter", "mask"])
+def test_writing_to_some_places_keeps_what_made_the_others(how: str) -> None:
+    def write(self: Net, x: torch.Tensor) -> torch.Tensor:
+        y = self.a(x)
+        if how == "index":
+            y[torch.tensor([0])] = self.c(x)[:1]
+        elif how == "scatter":
+            y.scatter_(1, torch.zeros(3, 1, dtype=torch.int64), self.c(x)[:, :1])
+        else:
+            y[y < 0] = 0.0
+        return self.b(y)
+
+    trace = traced(Net(write, a=nn.Linear(4, 4), b=nn.Linear(4, 2), c=nn.Linear(4, 4)), noise(3, 4))
+    by_name = {layer.name: index for index, layer in enumerate(trace.layers)}
+    assert by_name["a"] in trace.layers[by_name["b"]].producers
+    assert trace.layers[by_name["a"]].n_outputs_nonzero == 12
+
+
+def test_an_lstm_that_projects_its_hidden_units() -> None:
+    lstm = nn.LSTM(6, 8, 2, proj_size=3, bidirectional=True, batch_first=True)
+    trace = traced(Net(lambda self, x: self.a(x)[0], a=lstm), noise(2, 5, 6))
+    assert [layer.kind for layer in trace.layers] == ["lstm_input", "lstm_hidden", "lstm_projection"] * 4
+    # input 10 x 32 x (6 or 6), hidden 10 x 32 x 3, projection 10 x 3 x 8, in four layers and directions
+    assert sum(layer.n_macs_dense for layer in trace.layers) == 2 * 10 * 32 * (6 + 6) + 4 * 10 * (32 * 3 + 3 * 8)
+    assert trace.header_bytes + sum(layer.stored_bytes for layer in trace.layers) == trace.file_bytes
+    assert trace.layers[1].n_alu_ops == 8 * 10 * 8
+    assert not any(layer.weights_of != OWN for layer in trace.layers)
+
+
+def test_weights_that_are_in_no_file_are_not_taken_for_free() -> None:
+    model = Net(lambda self, x: x @ self.table)
+    model.table = torch.ones(4, 3)  # neither parameter nor buffer
+    (layer,) = traced(model, noise(2, 4)).layers
+    assert (layer.counts, layer.n_macs_dense, layer.stored_bytes) == ("unknown", 0, 0)
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 6, 5), (3, 4, 2, 5), (3, 1, 2, 5)])
+def test_weights_that_are_broadcast_count_once(shape: tuple[int, ...]) -> None:
+    weight = nn.Parameter(torch.from_numpy(noise(4, 5, 7, density=0.4)))
+    inputs = noise(*shape, density=0.7)
+    (layer,) = traced(Net(lambda self, x: x @ self.w, w=weight), inputs).layers
+    assert (layer.n_groups, layer.n, layer.k, layer.n_weights) == (4, 7, 5, 140)
+    assert layer.m == max(shape[0], 1) * shape[2]
+    assert layer.n_macs_nonzero == int((ones(torch.from_numpy(inputs)) @ ones(weight.data)).sum())
+
+
+def test_layers_that_share_any_weight_share_their_place() -> None:
+    def both(self: Net, x: torch.Tensor) -> torch.Tensor:
+        return functional.linear(x, self.a + self.big) + functional.linear(x, self.b + self.big)
+
+    parts = {name: nn.Parameter(torch.ones(8, 8)) for name in ("a", "b", "big")}
+    first, second, _ = traced(Net(both, **parts), noise(1, 8)).layers
+    assert (first.stored_bytes, second.stored_bytes, second.read_bytes) == (512, 256, 512)
+    assert (first.weights_of, second.weights_of) == (OWN, 0)
+
+
+def test_attention_broadcasts_keys_over_the_batch() -> None:
+    model = Net(lambda self, q, k: functional.scaled_dot_product_attention(q, k, k))
+    scores, mix = traced_on(model, noise(2, 3, 5, 4), noise(1, 1, 6, 4)).layers
+    assert (scores.n_groups, scores.n_macs_nonzero, mix.n_macs_nonzero) == (6, 6 * 5 * 6 * 4, 6 * 5 * 6 * 4)
+
+
+def test_graphs_within_the_graph_are_followed_as_they_run() -> None:
+    def guarded(self: Net, x: torch.Tensor) -> torch.Tensor:
+        with torch.autocast("cpu", enabled=False):
+            return self.a(x)
+
+    assert named(traced(Net(guarded, a=nn.Linear(4, 2)), noise(1, 4))) == ["linear"]
+
+
+def test_inputs_of_an_exported_program_go_by_their_names(tmp_path: Path) -> None:
+    model = Net(lambda self, x, y: self.a(x) + self.b(y), a=nn.Linear(4, 4), b=nn.Linear(4, 4))
+    given = {"x": torch.ones(1, 4), "y": torch.zeros(1, 4)}
+    torch.export.save(torch.export.export(model.eval(), (), given), tmp_path / "net.pt2")
+    program, _ = open_exported(tmp_path / "net.pt2")
+    stored = pack("toy", "dense", state_weights(program.model))
+    turned = Inputs.of({"y": given["y"], "x": given["x"]})
+    a, b, _ = capture(program, stored, turned, None).layers
+    assert (a.n_macs_nonzero, b.n_macs_nonzero) == (16, 0)
+    for wrong in ({"x": given["x"]}, {**given, "z": given["x"]}, {"x": given["x"], "y": torch.ones(2, 4)}):
+        with pytest.raises(NetworkError, match="exported program"):
+            capture(program, stored, Inputs.of(wrong), None)
+
+
+@pytest.mark.parametrize("norm", [nn.utils.weight_norm, nn.utils.spectral_norm, nn.utils.parametrizations.weight_norm])
+def test_norms_of_weights_are_made_permanent(norm: Callable[[nn.Module], nn.Module]) -> None:
+    with pytest.warns(FutureWarning) if norm is nn.utils.weight_norm else contextlib.nullcontext():
+        model = norm(nn.Linear(6, 5))
+    (layer,) = traced(settled(model.eval()), noise(1, 6)).layers
+    assert (layer.weights, layer.stored_bytes) == (("weight", "bias"), 4 * 35)

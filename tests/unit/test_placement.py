@@ -1,5 +1,7 @@
 """What stays on chip? Worked out by hand on the plain chip: 4 KiB of SRAM, of which two 1 KiB buffers take half."""
 
+from dataclasses import replace
+
 import pytest
 
 from dcsim.errors import SimulationError
@@ -181,3 +183,64 @@ def test_an_array_that_skips_zeros_takes_compressed_weights_as_they_are_stored()
 def test_an_array_that_skips_zeros_reads_dense_weights_like_any_other() -> None:
     dense = network(linear("a", 32, 32))
     assert place(dense, chip(SKIPPING)).layers[0].work == place(dense, chip({"sram.capacity_kib": 5})).layers[0].work
+
+
+# --- weights that are read more or less than once a frame -----------------------------------------------------------
+
+
+def recurrent(n_steps: int, n_alu_ops: int = 0) -> Trace:
+    """Weights of 1 KiB that each of some steps needs, one row at a time."""
+    layer = linear("h", 16, 16, m=n_steps)
+    return network(replace(layer, m=1, n_steps=n_steps, n_alu_ops=n_alu_ops))
+
+
+def test_a_recurrent_layer_reads_its_weights_at_every_step_unless_they_stay() -> None:
+    streamed = place(recurrent(5), chip({"sram.capacity_kib": 3})).layers[0]
+    assert (streamed.weights_resident, streamed.dram_read_bytes) == (False, 5 * 1024)
+    resident = place(recurrent(5), chip({"sram.capacity_kib": 4})).layers[0]
+    assert (resident.weights_resident, resident.dram_read_bytes) == (True, 0)
+
+
+def test_operations_of_a_recurrent_layer_are_those_of_all_steps() -> None:
+    work = place(recurrent(5, n_alu_ops=40), chip()).layers[0].work
+    assert (work.n_macs, work.n_alu_ops, work.n_cycles) == (5 * 256, 40, 5 * 256 + 40)
+    assert work.weight_read_bits == 5 * 256 * 32
+
+
+def test_weights_read_at_every_step_go_before_those_read_once() -> None:
+    once = linear("once", 16, 16, producers=(0,))
+    trace = network(recurrent(3).layers[0], once)
+    assert residents(place(trace, chip({"sram.capacity_kib": 4}))) == ["h"]
+    assert residents(place(network(once, replace(recurrent(3).layers[0], producers=(0,))), chip())) == ["h"]
+
+
+def test_tied_weights_are_held_once_and_both_layers_have_them() -> None:
+    first = linear("first", 16, 16)
+    second = replace(linear("second", 16, 16, producers=(0,)), stored_bytes=0, weights_of=0)
+    trace = network(first, second)
+    placement = place(trace, chip({"sram.capacity_kib": 4}))
+    assert (residents(placement), placement.resident_bytes) == (["first", "second"], 1024)
+    assert place(trace, chip({"sram.capacity_kib": 3})).dram_bytes_per_frame >= 2 * 1024  # moved for each
+
+
+def test_a_table_of_which_some_rows_are_read_comes_last() -> None:
+    rows = replace(linear("rows", 16, 16), n_macs_dense=0, n_groups=0, m=0, n=0, k=0, read_bytes=64)
+    trace = network(rows, linear("fc", 16, 16, producers=(0,)))
+    placement = place(trace, chip({"sram.capacity_kib": 4}))
+    assert residents(placement) == ["fc"]
+    assert placement.layers[0].dram_read_bytes == 64
+
+
+def test_what_is_kept_from_frame_to_frame_lies_in_dram() -> None:
+    keeps = replace(elementwise("keep", 16, 0, (INPUT,)), n_state_outputs=16)
+    reads = replace(elementwise("read", 64, 16, (0,)), n_state_inputs=48)
+    plans = place(network(keeps, reads), chip()).layers
+    assert [plan.dram_write_bytes for plan in plans] == [64, 0]
+    assert [plan.dram_read_bytes for plan in plans] == [0, 192]
+
+
+def test_a_slice_of_a_spilled_activation_is_read_as_a_slice() -> None:
+    whole = linear("qkv", 16, 3 * 512)
+    part = elementwise("part", 512, 4, (0,))
+    plan = place(network(whole, part), chip({"sram.capacity_kib": 3})).layers[1]
+    assert plan.n_input_bytes_spilled == 512 * 4

@@ -81,7 +81,9 @@ def test_the_billion_connections_are_a_billion() -> None:
     ],
 )
 def test_an_unknown_network_is_answered_with_the_known_ones(name: str, words: str) -> None:
-    with pytest.raises(ConfigError, match=f"no network named .*your own is given as module:callable; {words}"):
+    with pytest.raises(
+        ConfigError, match=f"no network named .*your own is given as module:callable or as a table.*{words}"
+    ):
         find_network(name)
 
 
