@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 .DEFAULT_GOAL := help
-.PHONY: help install demo lint test bench encoder pretrained fuzz reproduce
+.PHONY: help install demo lint test fast bench encoder pretrained fuzz reproduce
 
 help:           ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -27,6 +27,9 @@ lint: install   ## style, types and the direction of imports
 
 test: lint      ## the whole test suite
 	$(BIN)/pytest
+
+fast: lint      ## the test suite without what installs or retrains: under five minutes
+	$(BIN)/pytest -m "not slow"
 
 bench: install  ## codec, k-means and a billion weights beside zlib, zstd, numpy and others: four minutes, 5 GB of disk
 	$(PIP) --editable '.[bench]'

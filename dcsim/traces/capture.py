@@ -26,8 +26,9 @@ from dcsim.errors import NetworkError
 from dcsim.traces.inputs import Inputs
 from dcsim.traces.recording import CONSTANT, Source, trace_of
 from dcsim.traces.stored import StoredNetwork
+from dcsim.traces.torch_schemas import tensors_in
 from dcsim.traces.trace import INPUT, Trace
-from dcsim.traces.tracer import Dispatch, Functions, Tracer, storage_key, tensors_in
+from dcsim.traces.tracer import Dispatch, Functions, Tracer, storage_key
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -201,13 +202,16 @@ def _user_inputs(exported: torch.export.ExportedProgram, arguments: Arguments, g
     positional, named = arguments
     expected = exported.call_spec.in_spec
     if expected is not None:
-        names = list(expected.child(1).context)
-        if set(names) == set(named):
-            named = {name: named[name] for name in names}
+        by_name, by_place = list(expected.child(1).context), list(map(str, exported.graph_signature.user_inputs))
+        if set(by_name) == set(named):
+            named = {name: named[name] for name in by_name}
+        elif not by_name and not positional and set(by_place) == set(named):  # a file of arrays has names for all
+            positional, named = tuple(named[name] for name in by_place), {}
         leaves, found = pytree.tree_flatten((positional, named))
         if found != expected:
-            listed = f"{expected.child(0).num_children} by place" + (f" and {', '.join(names)}" if names else "")
-            raise NetworkError(f"the exported program takes other inputs: expected {listed}, found {given.shapes}")
+            wanted = ", ".join(by_name or by_place)
+            offered = ", ".join(named) or f"{len(positional)} by place"
+            raise NetworkError(f"the exported program takes other inputs: expected {wanted}, found {offered}")
     placeholders = {node.name: node.meta.get("val") for node in exported.graph.nodes if node.op == "placeholder"}
     for name, leaf in zip(exported.graph_signature.user_inputs, leaves, strict=True):
         made_for = placeholders.get(str(name))

@@ -110,7 +110,7 @@ def n_operations(kind: str, arguments: Arguments, n_read: int, n_made: int) -> i
         return n_made * math.prod(each(kernel, rank))
     if kind == "batch_norm" and arguments.get("training", arguments.get("use_input_stats")):
         return OPERATIONS["instance_norm"] * n_made  # it takes mean and variance of what it reads
-    if kind == "instance_norm" and not arguments["use_input_stats"]:
+    if kind == "instance_norm" and not arguments.get("use_input_stats", True):
         return OPERATIONS["batch_norm"] * n_made
     if kind in OPERATIONS:
         return OPERATIONS[kind] * n_made

@@ -1,6 +1,6 @@
 """Executes ATen operators one by one and tells a Recorder what each read, made and multiplied."""
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
-from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from dcsim.errors import NetworkError
@@ -27,8 +26,8 @@ from dcsim.traces.torch_operators import (
     pointwise_operations,
 )
 from dcsim.traces.torch_products import handler_of
+from dcsim.traces.torch_schemas import Operator, bound, is_part, is_view, n_written, tensors_in, written
 
-Operator = torch._ops.OpOverload
 RECURRENT = (torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu)
 COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
 
@@ -195,8 +194,8 @@ class Tracer:
             return self._derive(operator, positional, named, inputs)
         if handler:
             result = self._call(operator, positional, named)
-            handler(self, str(operator), _bound(operator, positional, named), list(tensors_in(result)))
-        elif kind in RENAMES or _is_view(operator):
+            handler(self, str(operator), bound(operator, positional, named), list(tensors_in(result)))
+        elif kind in RENAMES or is_view(operator):
             result = self._call(operator, positional, named)
             for tensor in tensors_in(result):
                 self.set_source(tensor, Source.merged(map(self.source, inputs)))
@@ -232,7 +231,7 @@ class Tracer:
         inputs: Sequence[torch.Tensor],
     ) -> Any:
         """Anything else. In-place operators overwrite what they read, so inputs are counted before it runs."""
-        target = _written(operator, positional, named)
+        target = written(operator, positional, named)
         is_kept = target is not None and storage_key(target) in self.buffers
         if target is not None and (kind in OVERWRITES or (is_kept and kind in SCATTERS)):
             inputs = [tensor for tensor in inputs if tensor is not target]
@@ -246,7 +245,7 @@ class Tracer:
         activations = [tensor for tensor in reads if tensor.source.is_activation]
         n_read = sum(tensor.n_elements for tensor in activations)
         n_made = sum(tensor.numel() for tensor in outputs)
-        cost = n_operations(kind, _bound(operator, positional, named), n_read, n_made)
+        cost = n_operations(kind, bound(operator, positional, named), n_read, n_made)
         pointwise = torch.Tag.pointwise in operator.tags or kind in POINTWISE
         rides = pointwise or (kind == "batch_norm" and cost == OPERATIONS[kind] * n_made)
         if cost is None and pointwise:
@@ -259,13 +258,13 @@ class Tracer:
             makes,
             n_alu_ops=cost or 0,
             rides=rides and not is_kept,
-            n_kept=_n_written(kind, outputs[0], inputs) if is_kept else 0,
+            n_kept=n_written(kind, outputs[0], inputs) if is_kept else 0,
             known=cost is not None,
         )
         number = self.recorder.add(event, *map(storage_key, outputs))
         if is_kept:
             self.set_source(outputs[0], Source((number,), before.weights, kept=True))
-        elif target is not None and (kind in SCATTERS or _is_part(target)):
+        elif target is not None and (kind in SCATTERS or is_part(target)):
             self.set_source(target, Source((*before.events, number)))
         return result
 
@@ -315,45 +314,3 @@ class Functions(TorchFunctionMode):
             return func(*args, **(kwargs or {}))
         with _disable_current_modes():
             return self.tracer.execute(operator, args, kwargs or {})
-
-
-def tensors_in(tree: Any) -> Iterator[torch.Tensor]:
-    """Every tensor among nested arguments or results."""
-    return (leaf for leaf in pytree.tree_leaves(tree) if isinstance(leaf, torch.Tensor))
-
-
-def _bound(operator: Operator, positional: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments by name, defaults included."""
-    found = {}
-    for place, argument in enumerate(operator._schema.arguments):
-        if place < len(positional):
-            found[argument.name] = positional[place]
-        else:
-            found[argument.name] = named.get(argument.name, argument.default_value)
-    return found
-
-
-def _is_view(operator: Operator) -> bool:
-    returns = operator._schema.returns
-    return bool(returns) and all(each.alias_info is not None and not each.alias_info.is_write for each in returns)
-
-
-def _written(operator: Operator, positional: Sequence[Any], named: Mapping[str, Any]) -> torch.Tensor | None:
-    """The tensor that an in-place operator writes to."""
-    for argument, value in zip(operator._schema.arguments, positional, strict=False):
-        if argument.alias_info is not None and argument.alias_info.is_write and isinstance(value, torch.Tensor):
-            return value
-    return next((value for name, value in named.items() if name == "out" and isinstance(value, torch.Tensor)), None)
-
-
-def _is_part(tensor: torch.Tensor) -> bool:
-    """Whether it is a view of some of its storage."""
-    return tensor.numel() * tensor.element_size() < tensor.untyped_storage().nbytes()
-
-
-def _n_written(kind: str, target: torch.Tensor, inputs: Sequence[torch.Tensor]) -> int:
-    """Elements written to what is kept: those given, where they go to places picked out of it, else all."""
-    if kind in SCATTERS:
-        others = [tensor.numel() for tensor in inputs if tensor is not target and tensor.dtype == target.dtype]
-        return max(others, default=target.numel())
-    return target.numel()

@@ -40,6 +40,7 @@ def test_a_scan_gives_a_table_and_a_picture(dcsim: Dcsim, own_network: Path) -> 
     assert (own_network / "scan.png").read_bytes()[:4] == b"\x89PNG"
 
 
+@pytest.mark.slow
 def test_a_recipe_is_found_and_compresses_what_it_was_found_for(dcsim: Dcsim, own_network: Path) -> None:
     (own_network / "base.yaml").write_text(BASE)
     search = ("recipe", "auto", *OWN, "--recipe", "base.yaml", "--max-error", 0.05, "-o", "found.yaml")
@@ -121,6 +122,7 @@ def test_inputs_that_are_none_are_refused(dcsim: Dcsim, own_network: Path) -> No
     assert not (own_network / "own.dcz").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no such signal")
 def test_a_job_that_is_killed_goes_on_to_the_same_bytes(dcsim: Dcsim, own_network: Path) -> None:
     """By a signal that no program can answer, as when memory runs out."""

@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-pytestmark = pytest.mark.xdist_group("install")  # one environment serves them all
+pytestmark = [pytest.mark.xdist_group("install"), pytest.mark.slow]  # one environment serves them all
 
 
 def run(*command: object, folder: Path) -> "subprocess.CompletedProcess[str]":

@@ -118,6 +118,7 @@ def test_own_network_goes_through_the_whole_job_and_is_reused(dcsim: Dcsim, own_
     assert (own_network / "first.json").read_bytes() == (own_network / "again.json").read_bytes()
 
 
+@pytest.mark.slow
 def test_fresh_compresses_again_to_the_same_bytes(dcsim: Dcsim, own_network: Path) -> None:
     dcsim(*OWN, "--json", "first.json")
     fresh = dcsim(*OWN, "--fresh", "--json", "fresh.json")
@@ -125,6 +126,7 @@ def test_fresh_compresses_again_to_the_same_bytes(dcsim: Dcsim, own_network: Pat
     assert (own_network / "first.json").read_bytes() == (own_network / "fresh.json").read_bytes()
 
 
+@pytest.mark.slow
 def test_steps_one_by_one_agree_with_run(dcsim: Dcsim, own_network: Path) -> None:
     own = ("own:build", "--data", "own:data")
     assert dcsim("compress", *own, "--recipe", "own.yaml", "-o", "out").returncode == 0
@@ -143,6 +145,7 @@ def test_steps_one_by_one_agree_with_run(dcsim: Dcsim, own_network: Path) -> Non
     assert energy_pj == expected["energy_pj_per_frame"]
 
 
+@pytest.mark.slow
 def test_a_recipe_prunes_and_shares_a_bias_that_it_names(dcsim: Dcsim, own_network: Path) -> None:
     recipe = (own_network / "own.yaml").read_text()
     (own_network / "bias.yaml").write_text(recipe + '  "1.bias": {density: 0.25, code_bits: 2, gap_bits: auto}\n')
@@ -174,6 +177,7 @@ share: {codebook: network, n_codes: 5, rate_weight: 0.02, epochs: 3, learning_ra
 """
 
 
+@pytest.mark.slow
 def test_a_network_is_compressed_as_a_whole(dcsim: Dcsim, own_network: Path) -> None:
     """At most 200 of 2,212 weights and biases stay, 16 of 32 hidden units, and 5 values but for a scale a tensor."""
     (own_network / "joint.yaml").write_text(JOINT)
@@ -221,6 +225,7 @@ def test_figures_for_each_layer_do_not_go_with_a_recipe_for_all(dcsim: Dcsim, ow
     assert "recipe joint has one codebook for all layers" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_changed_network_is_not_taken_for_the_old_one(dcsim: Dcsim, own_network: Path) -> None:
     dcsim(*OWN)
     own = (own_network / "own.py").read_text()
@@ -236,6 +241,7 @@ def test_batch_of_numbers_only_costs_its_inferences(dcsim: Dcsim) -> None:
     assert three["energy_pj_by_component"]["dram"] * 20 / 3 / 1e12 == pytest.approx(12.8 / 3)
 
 
+@pytest.mark.slow
 def test_a_file_is_traced_as_another_variant(dcsim: Dcsim, own_network: Path) -> None:
     own = ("own:build", "--data", "own:data")
     dcsim("compress", *own, "--recipe", "own.yaml", "-o", "out")
@@ -244,6 +250,7 @@ def test_a_file_is_traced_as_another_variant(dcsim: Dcsim, own_network: Path) ->
         assert f"own:build, {variant}" in done.stdout
 
 
+@pytest.mark.slow
 def test_batch_makes_one_frame_of_several_examples(dcsim: Dcsim, own_network: Path) -> None:
     one = json.loads(dcsim(*OWN, "--json", "-").stdout)["variants"][0]
     four = json.loads(dcsim(*OWN, "--batch", "4", "--json", "-").stdout)["variants"][0]

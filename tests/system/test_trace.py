@@ -154,7 +154,7 @@ def test_an_exported_program_needs_no_module(dcsim: Dcsim, tmp_path: Path) -> No
     assert done.returncode == 0, done.stderr
     trace = Trace.load(tmp_path / "t.parquet")
     assert (trace.network, trace.batch, trace.layers[0].n_macs_dense) == ("small", 2, 24)
-    np.savez(tmp_path / "inputs.npz", x=np.zeros((2, 4), np.float32))
+    np.savez(tmp_path / "inputs.npz", input=np.zeros((2, 4), np.float32))
     done = dcsim("trace", "small.pt2", "--inputs", "inputs.npz", "-o", "t.parquet")
     assert Trace.load(tmp_path / "t.parquet").layers[0].n_macs_nonzero == 0
 
