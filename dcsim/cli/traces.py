@@ -1,5 +1,6 @@
 """Commands about traces: trace, trace show, trace diff."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +21,13 @@ from dcsim.cli.app import (
 )
 
 EXIT_DIFFERENT = 1
+
+
+class SparseFormatName(StrEnum):
+    """Formats of sparse matrices, as words of the command line."""
+
+    csr = "csr"
+    csc = "csc"
 
 
 class _NetworkFirst(TyperGroup):
@@ -60,6 +68,10 @@ def network(
         VariantName | None,
         typer.Option("--variant", help="Storage variant: huffman, dense with --inputs, or that of the file."),
     ] = None,
+    sparse_format: Annotated[
+        SparseFormatName | None,
+        typer.Option("--sparse-format", help="Price the pruned variant as libraries keep it, 32-bit CSR or CSC."),
+    ] = None,
     file: Annotated[Path | None, typer.Option("--file", help="Trace the weights of this .dcz file instead.")] = None,
     recipe: RecipeOption = None,
     weights: WeightsOption = None,
@@ -77,6 +89,7 @@ def network(
     from dcsim.prepare import trace as trace_network
     from dcsim.prepare import unknown_operators
     from dcsim.report.terminal import console, listening
+    from dcsim.traces.sparse_formats import priced_as
 
     require_outputs(output)
     with listening() as listener:
@@ -94,6 +107,8 @@ def network(
             tokens=tokens,
             listener=listener,
         )
+    if sparse_format:
+        found = priced_as(found, sparse_format.value)
     found.save(output)
     unknown = unknown_operators(found)
     if unknown:

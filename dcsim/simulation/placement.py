@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from dcsim.errors import SimulationError
 from dcsim.soc import decoder, dram, pe_array, sram
 from dcsim.soc.spec import SocSpec
-from dcsim.traces.trace import INPUT, OWN, Layer, Trace, consumers
+from dcsim.traces.trace import INPUT, OWN, POSITIONS, Layer, Trace, consumers
 from dcsim.units import FP32_BITS, bits_to_bytes, ceil_div, kib_to_bytes
 
 GRAIN_BYTES = 64
@@ -283,8 +283,7 @@ def _decodes(layer: Layer, soc: SocSpec) -> bool:
 
 def _expands(layer: Layer, soc: SocSpec) -> bool:
     """Whether the decoder writes dense operands into a working buffer, because the array cannot take stored entries."""
-    has_gaps = any(block.stream == "gaps" for block in layer.blocks)
-    return _decodes(layer, soc) and not (has_gaps and soc.array.skip_zeros == "weights")
+    return _decodes(layer, soc) and not (layer.has_positions and soc.array.skip_zeros == "weights")
 
 
 def _array_work(layer: Layer, soc: SocSpec, skips: bool) -> pe_array.ArrayWork:
@@ -293,9 +292,8 @@ def _array_work(layer: Layer, soc: SocSpec, skips: bool) -> pe_array.ArrayWork:
         n_read = layer.n_inputs + (layer.n_outputs if layer.reads_table else 0)
         return pe_array.elementwise_work(array, layer.n_alu_ops, n_read, activation_bits)
     if skips:
-        n_entries = layer.streams()["gaps"][0]
         step = pe_array.sparse_gemm_work(
-            array, layer.n_groups, layer.m, layer.k, n_entries, layer.n_weights_nonzero, activation_bits
+            array, layer.n_groups, layer.m, layer.k, layer.n_entries, layer.n_weights_nonzero, activation_bits
         )
     else:
         weight_bits = array.operand_bits if layer.n_weights else activation_bits
@@ -310,7 +308,7 @@ def _decode_work(layer: Layer) -> decoder.DecodeWork:
         streams=tuple(coded.values()),
         n_entropy_symbols=n_entropy,
         n_lookups=layer.streams().get("codes", (0, 0))[0],
-        n_gaps=coded.get("gaps", (0, 0))[0],
+        n_gaps=sum(coded.get(name, (0, 0))[0] for name in POSITIONS),
     )
 
 

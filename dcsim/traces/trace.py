@@ -26,6 +26,9 @@ SCHEMA_VERSION = 2
 INPUT = -1  # the producer index that stands for the network's input
 OWN = -1  # the index in `weights_of` of a layer that reads its weights as the first one
 
+POSITIONS = ("gaps", "indices")  # streams that say where a value is: zeros skipped before it, or its column or row
+DECODED = ("values", "codes", *POSITIONS)
+
 #: how the nonzeros of a layer are known: counted on real tensors, taken from densities or from shapes alone, or not at
 #: all, because dcsim has no cost model for the operator and counts it as data movement
 Counts = Literal["exact", "estimated", "unknown"]
@@ -120,7 +123,18 @@ class Layer:
     def decoded_streams(self) -> dict[str, tuple[int, int]]:
         """Those a decoder reads symbol by symbol. A stream of one distinct symbol has no bits and nothing to read."""
         streams = self.streams()
-        return {name: streams[name] for name in ("values", "codes", "gaps") if streams.get(name, (0, 0))[1]}
+        return {name: streams[name] for name in DECODED if streams.get(name, (0, 0))[1]}
+
+    @property
+    def has_positions(self) -> bool:
+        """Whether values are stored with their positions."""
+        return any(block.stream in POSITIONS for block in self.blocks)
+
+    @property
+    def n_entries(self) -> int:
+        """Stored values that come with their position, fillers included; 0 where every value is stored."""
+        streams = self.streams()
+        return next((streams[name][0] for name in POSITIONS if name in streams), 0)
 
 
 @dataclass(frozen=True)
