@@ -5,6 +5,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
@@ -55,6 +56,7 @@ class Tracer:
         self.fault: Exception | None = None  # of the tracer itself, not of the network
         self._weights: dict[Any, Weights] = {}
         self._operands: dict[Any, Operand] = {}
+        self._counted: dict[Hashable, tuple[Any, int]] = {}  # the last count of each storage, and of what
 
     # what handlers ask
 
@@ -107,15 +109,24 @@ class Tracer:
         """The tensor as an operator sees it; nonzeros of weights and constants are not asked for."""
         source, n_nonzero = self.source(tensor), None
         if source.is_activation and not tensor.is_meta:
-            known = self._operands.get(self._identity(tensor))
-            counted = torch.count_nonzero(tensor) if known is None or known.mask is None else known.mask.sum()
-            n_nonzero = int(counted)
+            n_nonzero = self._n_nonzero(tensor)
         return Tensor(tuple(tensor.shape), n_nonzero, 8 * tensor.element_size(), source)
 
     def made(self, tensor: torch.Tensor) -> Tensor:
         """The tensor as its maker leaves it."""
-        n_nonzero = None if tensor.is_meta else int(torch.count_nonzero(tensor))
+        n_nonzero = None if tensor.is_meta else self._n_nonzero(tensor)
         return Tensor(tuple(tensor.shape), n_nonzero, 8 * tensor.element_size())
+
+    def _n_nonzero(self, tensor: torch.Tensor) -> int:
+        """Counted once for who makes it and who reads it; inference tensors do not tell when they are written to."""
+        if tensor.is_inference():
+            return int(torch.count_nonzero(tensor))
+        identity, key = self._identity(tensor), storage_key(tensor)
+        if self._counted.get(key, (None, 0))[0] != identity:
+            operand = self._operands.get(identity)
+            mask = operand.mask if operand else None
+            self._counted[key] = identity, int(torch.count_nonzero(tensor) if mask is None else np.count_nonzero(mask))
+        return self._counted[key][1]
 
     # what handlers tell
 
