@@ -7,7 +7,9 @@ at. Operators that torch composes of others and that have no rule of their own a
 
 import io
 import logging
+import re
 import warnings
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
@@ -96,16 +98,33 @@ def open_exported(path: Path) -> tuple[Program, Inputs]:
     except FileNotFoundError as error:
         raise NetworkError(f"no file {path}") from error
     except Exception as error:
+        missing = _unregistered(path)
+        if missing:
+            raise NetworkError(
+                f"{path} uses the operator {missing[0]}, which is not registered here: import the package that defines "
+                "it, or trace the model itself as module:callable"
+            ) from error
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise NetworkError(
-            f"cannot read {path}: {reason}; expected what torch.export.save wrote, with every operator of its own "
-            "registered"
-        ) from error
+        raise NetworkError(f"cannot read {path}: {reason}; expected what torch.export.save wrote") from error
     positional, named = exported.example_inputs or ((), {})
     try:
         return program, Inputs.of((tuple(positional), dict(named)))
     except NetworkError as error:
         raise NetworkError(f"{path} takes no arrays, so it cannot be traced") from error
+
+
+def _unregistered(path: Path) -> list[str]:
+    """Operators that a saved program names and this torch does not have; torch itself says so in a log only."""
+    found: dict[tuple[str, str], None] = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                if name.endswith(".json"):
+                    text = archive.read(name).decode(errors="replace")
+                    found |= dict.fromkeys(re.findall(r"torch\.ops\.(\w+)\.(\w+)\.\w+", text))
+    except (OSError, zipfile.BadZipFile):
+        return []
+    return [f"{space}::{name}" for space, name in found if not hasattr(getattr(torch.ops, space), name)]
 
 
 def capture(

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -426,6 +427,15 @@ def test_a_file_that_is_no_exported_program_is_refused(content: bytes, tmp_path:
     (tmp_path / "net.pt2").write_bytes(content)
     with pytest.raises(NetworkError, match=r"cannot read .*net\.pt2"):
         open_exported(tmp_path / "net.pt2")
+
+
+def test_an_operator_that_a_file_needs_and_torch_has_not_is_named(tmp_path: Path) -> None:
+    torch.export.save(torch.export.export(nn.ReLU(), (torch.ones(1, 4),)), tmp_path / "net.pt2")
+    with zipfile.ZipFile(tmp_path / "net.pt2") as ours, zipfile.ZipFile(tmp_path / "theirs.pt2", "w") as theirs:
+        for name in ours.namelist():
+            theirs.writestr(name, ours.read(name).replace(b"torch.ops.aten.relu.", b"torch.ops.nobodys.own_relu."))
+    with pytest.raises(NetworkError, match="uses the operator nobodys::own_relu, which is not registered"):
+        open_exported(tmp_path / "theirs.pt2")
 
 
 def test_arguments_by_name_and_several_of_them() -> None:
