@@ -474,7 +474,7 @@ def test_nonzero_macs_may_be_estimated_and_say_so() -> None:
     assert estimated.layers[0].n_macs_nonzero == round(share * estimated.layers[0].n_macs_dense)
 
 
-# --- what a reviewer found -------------------------------------------------------------------------------------------
+# --- corners ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_tensor_computed_from_weights_and_written_to_is_an_activation() -> None:
