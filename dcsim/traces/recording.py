@@ -14,7 +14,7 @@ from dcsim.errors import NetworkError
 from dcsim.traces.gemms import Gemm
 from dcsim.traces.stored import StoredNetwork
 from dcsim.traces.trace import INPUT, OWN, Counts, Layer, Trace
-from dcsim.units import bits_to_bytes
+from dcsim.units import bits_to_bytes, bytes_to_bits
 
 
 @dataclass(frozen=True)
@@ -267,8 +267,8 @@ class _LayerBuilder:
             if name == main:
                 blocks += weight.read(event.n_looked_up or self._n_read(event, name))
             else:
-                read = sum(bits_to_bytes(block.n_bits) for block in weight.read(self._n_read(event, name)))
-                blocks.append(Block(name, 0, weight.n_elements, 8 * read))
+                read_bytes = sum(bits_to_bytes(block.n_bits) for block in weight.read(self._n_read(event, name)))
+                blocks.append(Block(name, 0, weight.n_elements, bytes_to_bits(read_bytes)))
         return tuple(blocks)
 
     def _n_read(self, event: Event, name: str) -> int:

@@ -28,6 +28,7 @@ from dcsim.traces.torch_operators import (
 )
 from dcsim.traces.torch_products import handler_of
 from dcsim.traces.torch_schemas import Operator, bound, is_part, is_view, n_written, tensors_in, written
+from dcsim.units import bytes_to_bits
 
 RECURRENT = (torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu)
 COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
@@ -110,12 +111,12 @@ class Tracer:
         source, n_nonzero = self.source(tensor), None
         if source.is_activation and not tensor.is_meta:
             n_nonzero = self._n_nonzero(tensor)
-        return Tensor(tuple(tensor.shape), n_nonzero, 8 * tensor.element_size(), source)
+        return Tensor(tuple(tensor.shape), n_nonzero, bytes_to_bits(tensor.element_size()), source)
 
     def made(self, tensor: torch.Tensor) -> Tensor:
         """The tensor as its maker leaves it."""
         n_nonzero = None if tensor.is_meta else self._n_nonzero(tensor)
-        return Tensor(tuple(tensor.shape), n_nonzero, 8 * tensor.element_size())
+        return Tensor(tuple(tensor.shape), n_nonzero, bytes_to_bits(tensor.element_size()))
 
     def _n_nonzero(self, tensor: torch.Tensor) -> int:
         """Counted once for who makes it and who reads it; inference tensors do not tell when they are written to."""
