@@ -9,7 +9,7 @@ from dcsim.compression.store import Stage, shipped_path
 from dcsim.config import did_you_mean
 from dcsim.datasets import Dataset
 from dcsim.errors import ConfigError, NetworkError, TraceError
-from dcsim.prepare.as_they_are import is_graph, load_inputs, trace_graph, trace_module
+from dcsim.prepare.as_they_are import ONNX, is_graph, load_inputs, trace_graph, trace_module
 from dcsim.prepare.compressing import Compression, compress
 from dcsim.prepare.loading import SILENT, Listener, load_dataset
 from dcsim.traces.inputs import Inputs
@@ -112,6 +112,8 @@ def trace(
     """
     if variant not in (None, *VARIANTS):
         raise ConfigError(f"no variant named {variant!r}{did_you_mean(str(variant), list(VARIANTS))}")
+    if not exact and (network.endswith(ONNX) or not (inputs or is_graph(network))):
+        raise ConfigError("nonzero MACs are estimated only for a module or a .pt2 file that is run on inputs")
     file = Path(file) if file else None
     given = load_inputs(inputs) if isinstance(inputs, str) else inputs
     if given and batch:

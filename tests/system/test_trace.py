@@ -194,6 +194,8 @@ MISTAKES = [
     ({"network": "net:build", "inputs": "net:batch", "batch": 3}, ("batch 3 is not possible", "1 to 2")),
     ({"network": "net:build", "inputs": "net:batch", "recipe": "x.yaml"}, ("traced as it is",)),
     ({"network": "net:build"}, ("needs a recipe",)),
+    ({"network": "lenet-5", "exact": False}, ("estimated only for a module",)),
+    ({"network": "none.onnx", "exact": False}, ("estimated only for a module",)),
     ({"network": "none.pt2"}, ("no file none.pt2",)),
     ({"network": "none.onnx"}, ("no file none.onnx",)),
     ({"network": "bad.pt2"}, ("cannot read bad.pt2",)),
