@@ -13,12 +13,12 @@ __all__ = ["check", "compress", "simulate", "trace"]
 if TYPE_CHECKING:
     from dcsim.explore.budget import check
     from dcsim.prepare import compress, trace
-    from dcsim.simulation.replay import simulate
+    from dcsim.simulation.simulate import simulate
 
 _HOMES = {
     "check": "dcsim.explore.budget",
     "compress": "dcsim.prepare",
-    "simulate": "dcsim.simulation.replay",
+    "simulate": "dcsim.simulation.simulate",
     "trace": "dcsim.prepare",
 }
 

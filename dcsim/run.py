@@ -20,7 +20,7 @@ from dcsim.prepare import (
     synthetic_traces,
     trace_variants,
 )
-from dcsim.simulation.replay import simulate
+from dcsim.simulation.simulate import simulate
 from dcsim.simulation.result import RunResult
 from dcsim.soc.spec import SocSpec
 from dcsim.traces.trace import Trace

@@ -82,6 +82,7 @@ def round_div(numerator: int, denominator: int) -> int:
     return (2 * numerator + denominator) // (2 * denominator)
 
 
-def share(total: int, part: int, n_parts: int) -> int:
-    """Part number `part` of `total` cut into `n_parts` near-equal integers that sum to `total` exactly."""
-    return total * (part + 1) // n_parts - total * part // n_parts
+def shares(total: int, n_parts: int) -> list[int]:
+    """`total` cut into `n_parts` near-equal integers that sum to it exactly."""
+    bounds = [total * part // n_parts for part in range(n_parts + 1)]
+    return [bounds[part + 1] - bounds[part] for part in range(n_parts)]

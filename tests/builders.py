@@ -13,14 +13,18 @@ from dcsim.zoo import NetworkSpec
 PLAIN: dict[str, Any] = {
     "name": "plain",
     "clock_hz": 1_000_000_000,
+    "volts": 0.9,
     "activation_bits": 32,
     "always_on_mw": 0.0,
+    "logic": {"clock_mw": 0.0, "leakage_mw": 0.0},
+    "idle": {"logic": "clock_gate", "sram": "on", "dram": "standby"},
     "sram": {
         "kind": "constant",
         "capacity_kib": 4,
         "access_width_bits": 32,
         "read_pj_per_access": 5.0,
         "write_pj_per_access": 6.0,
+        "leakage_mw": 0.0,
     },
     "dram": {
         "kind": "constant",

@@ -63,7 +63,7 @@ def run(
     from dcsim.explore.budget import load_budget
     from dcsim.report.terminal import listening
     from dcsim.run import run as run_network
-    from dcsim.simulation.replay import require_fps
+    from dcsim.simulation.simulate import require_fps
     from dcsim.soc.spec import load_soc
 
     require_outputs(json=json, plot=plot)

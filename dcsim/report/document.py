@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dcsim.run import RunReport
     from dcsim.simulation.result import RunResult
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def document(report: "RunReport") -> dict[str, Any]:

@@ -15,20 +15,24 @@ if TYPE_CHECKING:
 #: one colour per component in every picture: Okabe and Ito's set, told apart by the colour-blind
 COLOURS = {
     "dram": "#D55E00",
+    "dram_io": "#F0E442",
     "dram_background": "#E69F00",
     "sram": "#0072B2",
     "sram_leakage": "#56B4E9",
     "decoder": "#CC79A7",
     "array": "#009E73",
+    "logic": "#000000",
     "always_on": "#999999",
 }
 LABELS = {
     "dram": "DRAM access",
+    "dram_io": "DRAM I/O and PHY",
     "dram_background": "DRAM background",
     "sram": "SRAM access",
     "sram_leakage": "SRAM leakage",
     "decoder": "decoder",
     "array": "array",
+    "logic": "clock and logic leakage",
     "always_on": "always on",
 }
 

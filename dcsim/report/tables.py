@@ -98,6 +98,7 @@ _COLUMNS = (
     _Column("error", 0, lambda result: percent(result.test_error)),
     _Column("from DRAM", 1, lambda result: quantity(result.dram_bytes_per_frame, "B")),
     _Column("DRAM", 2, _component("dram")),
+    _Column("I/O", 2, _component("dram_io")),
     _Column("SRAM", 2, _component("sram")),
     _Column("decode", 2, _component("decoder")),
     _Column("compute", 2, _component("array")),

@@ -18,10 +18,9 @@ class Meter:
 
 @dataclass
 class Frame:
-    """What one frame did."""
+    """What one frame did. It starts at 0."""
 
-    start_ps: int
-    end_ps: int = 0
+    service_ps: int = 0
     counts: dict[tuple[int, str, str], int] = field(default_factory=lambda: defaultdict(int))
     meters: dict[str, Meter] = field(
         default_factory=lambda: {name: Meter() for name in ("dram", "sram", "decoder", "array")}
@@ -29,7 +28,4 @@ class Frame:
     dram_window_ps: tuple[int, int] | None = None
     compute_start_ps: dict[int, int] = field(default_factory=dict)
     compute_end_ps: dict[int, int] = field(default_factory=dict)
-
-    @property
-    def service_ps(self) -> int:
-        return self.end_ps - self.start_ps
+    peak_sram_bytes: int = 0

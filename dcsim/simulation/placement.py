@@ -10,72 +10,17 @@ cache) lies in DRAM.
 
 from dataclasses import dataclass
 
+from dcsim.config import did_you_mean
 from dcsim.errors import SimulationError
-from dcsim.soc import decoder, dram, pe_array, sram
-from dcsim.soc.spec import SocSpec
-from dcsim.traces.trace import INPUT, OWN, POSITIONS, Layer, Trace, consumers
-from dcsim.units import FP32_BITS, bits_to_bytes, ceil_div, kib_to_bytes
+from dcsim.simulation.layer_plan import LayerPlan, Places, expands, plan_layer
+from dcsim.soc import dram, sram
+from dcsim.soc.dram_spec import NoDram
+from dcsim.soc.spec import FixedPlacement, SocSpec
+from dcsim.traces.trace import INPUT, OWN, Layer, Trace, consumers
+from dcsim.units import bits_to_bytes, ceil_div, kib_to_bytes
 
 GRAIN_BYTES = 64
-
-
-@dataclass(frozen=True)
-class LayerPlan:
-    """How one layer runs in one frame: all integer counts of its dynamic ledger follow from this.
-
-    Attributes:
-        weights_resident: the stored weights stay in SRAM across frames.
-        decodes: stored weights pass the decoder.
-        n_decode_passes: how often they do: once a step, and once a fold of pixels where the array takes entries
-            straight from there.
-        expanded_bits: dense operands that the decoder writes into the working buffer; 0 where the array skips zeros.
-        n_tiles: parts in which fetch, decode, compute and write-back overlap.
-        n_input_passes: how often a spilled input is read from DRAM.
-        n_input_bytes_spilled: bytes of its input that lie in DRAM.
-        output_spilled: its output goes to DRAM.
-        chunk_bytes: SRAM left free that holds weights while a spilled input passes by.
-        state_read_bytes, state_write_bytes: what lies in DRAM from frame to frame.
-    """
-
-    index: int
-    layer: Layer
-    weights_resident: bool
-    decodes: bool
-    n_decode_passes: int
-    n_tiles: int
-    n_input_passes: int
-    n_input_bytes_spilled: int
-    output_spilled: bool
-    chunk_bytes: int
-    work: pe_array.ArrayWork
-    decode: decoder.DecodeWork
-    expanded_bits: int
-    output_bytes: int
-    state_read_bytes: int
-    state_write_bytes: int
-
-    @property
-    def dram_read_bytes(self) -> int:
-        """Bytes read from DRAM in a steady-state frame."""
-        return (
-            self.n_weight_passes * self.weight_dram_bytes
-            + self.n_input_passes * self.n_input_bytes_spilled
-            + self.state_read_bytes
-        )
-
-    @property
-    def weight_dram_bytes(self) -> int:
-        """Bytes of weights that one pass reads from DRAM."""
-        return 0 if self.weights_resident else self.layer.read_bytes
-
-    @property
-    def n_weight_passes(self) -> int:
-        """Passes over the weights in one frame: a step of a recurrent layer needs them all again."""
-        return self.layer.n_steps
-
-    @property
-    def dram_write_bytes(self) -> int:
-        return (self.output_bytes if self.output_spilled else 0) + self.state_write_bytes
+INPUT_NAME = "(input)"
 
 
 @dataclass(frozen=True)
@@ -88,6 +33,8 @@ class Placement:
         resident_bytes: stored weights held across frames.
         peak_bytes: most SRAM held at any layer.
         activations_in_sram: producer index of every activation that stays on chip; -1 is the network's input.
+        activation_bytes: size of every activation by producer index.
+        last_consumers: for each layer, the producers whose outputs nobody needs after it.
     """
 
     layers: tuple[LayerPlan, ...]
@@ -95,6 +42,8 @@ class Placement:
     resident_bytes: int
     peak_bytes: int
     activations_in_sram: frozenset[int]
+    activation_bytes: dict[int, int]
+    last_consumers: tuple[tuple[int, ...], ...]
 
     @property
     def dram_bytes_per_frame(self) -> int:
@@ -118,31 +67,108 @@ class _Activation:
 
 
 def place(trace: Trace, soc: SocSpec) -> Placement:
-    """Decide what stays on chip and how layers are tiled.
+    """Decide what stays on chip, or take what the chip's `placement` says, and how layers are tiled.
 
     Raises:
-        SimulationError: the network does not fit into DRAM, or the working buffers not into SRAM.
+        SimulationError: the network does not fit into DRAM, or the working buffers or a given placement not into SRAM.
     """
     capacity = sram.capacity_bytes(soc.sram)
     buffer_bytes = _buffer_bytes(trace, soc, capacity)
     activation_bytes = _activation_bytes(trace, soc)
     held = [buffer_bytes] * len(trace.layers)
-    in_sram = _keep_activations(_activations(trace, activation_bytes), held, capacity)
-    resident = _keep_weights(trace, capacity - max(held))
+    candidates = _activations(trace, activation_bytes)
+    if soc.placement:
+        in_sram, resident = _given(trace, soc.placement, candidates, held, capacity)
+    else:
+        in_sram = _keep_activations(candidates, held, capacity)
+        resident = frozenset() if soc.idle.sram == "off" else _keep_weights(trace, capacity - max(held))
     resident_bytes = sum(trace.layers[index].stored_bytes for index in resident)
     held = [n_bytes + resident_bytes for n_bytes in held]
+    left_bytes = capacity - max(held)
     plans = tuple(
-        _plan_layer(index, layer, soc, index in resident, in_sram, activation_bytes, capacity - held[index])
+        plan_layer(
+            index,
+            layer,
+            soc,
+            Places(
+                weights_resident=index in resident,
+                input_bytes_spilled=sum(activation_bytes[p] for p in layer.producers if p not in in_sram),
+                output_bytes=activation_bytes[index],
+                output_spilled=index not in in_sram,
+                free_bytes=capacity - held[index],
+                why_weights=_why_weights(layer, soc, index in resident, left_bytes),
+                why_output=_why_output(soc, index in in_sram, activation_bytes[index]),
+            ),
+        )
         for index, layer in enumerate(trace.layers)
     )
-    _require_dram(trace, soc, activation_bytes, in_sram)
+    _require_dram(trace, soc, plans, activation_bytes, in_sram)
     peak_bytes = max(n_bytes + plan.chunk_bytes for n_bytes, plan in zip(held, plans, strict=True))
-    return Placement(plans, buffer_bytes, resident_bytes, peak_bytes, in_sram)
+    ends: list[tuple[int, ...]] = [()] * len(trace.layers)
+    for producer, last in consumers(trace):
+        ends[max(last, 0)] += (producer,)
+    return Placement(plans, buffer_bytes, resident_bytes, peak_bytes, in_sram, activation_bytes, tuple(ends))
+
+
+def fixed(trace: Trace, placement: Placement) -> FixedPlacement:
+    """A placement as names, as the YAML of a chip takes it."""
+    names = {INPUT: INPUT_NAME} | {index: layer.name for index, layer in enumerate(trace.layers)}
+    return FixedPlacement(
+        weights=tuple(plan.layer.name for plan in placement.layers if plan.weights_resident),
+        activations=tuple(names[index] for index in sorted(placement.activations_in_sram)),
+    )
+
+
+def _given(
+    trace: Trace, wanted: FixedPlacement, candidates: list["_Activation"], held: list[int], capacity: int
+) -> tuple[frozenset[int], frozenset[int]]:
+    """(activations, weights) that a chip's YAML names; `held` is updated in place. Raises SimulationError."""
+    index_of = {INPUT_NAME: INPUT} | {layer.name: index for index, layer in enumerate(trace.layers)}
+    for name in (*wanted.weights, *wanted.activations):
+        if name not in index_of:
+            raise SimulationError(f"placement: {trace.network} has no layer {name!r}{did_you_mean(name, [*index_of])}")
+    in_sram = {index_of[name] for name in wanted.activations}
+    named = [candidate for candidate in candidates if candidate.index in in_sram]
+    kept = _keep_activations(named, held, capacity)
+    n_lost = len(named) - len(kept)
+    resident = {index_of[name] for name in wanted.weights}
+    owners = {_owner(index, trace.layers[index]) for index in resident}
+    together = {index for index, layer in enumerate(trace.layers) if _owner(index, layer) in owners}
+    resident_bytes = sum(trace.layers[index].stored_bytes for index in together)
+    if n_lost or max(held) + resident_bytes > capacity:
+        raise SimulationError(
+            f"placement: what it names does not fit: at some layer the SRAM would hold {max(held) + resident_bytes:,} "
+            f"bytes of {capacity:,}" + (f", and {n_lost} activations besides" if n_lost else "")
+        )
+    return kept, frozenset(together)
+
+
+def _owner(index: int, layer: Layer) -> int:
+    """Index of the layer that stores the weights that this one reads."""
+    return index if layer.weights_of == OWN else layer.weights_of
+
+
+def _why_weights(layer: Layer, soc: SocSpec, resident: bool, left_bytes: int) -> str:
+    if not layer.read_bytes:
+        return ""
+    if soc.placement:
+        return "given"
+    if resident:
+        return "fits beside buffers and activations"
+    if soc.idle.sram == "off":
+        return "SRAM is off between frames"
+    return f"{layer.stored_bytes:,} bytes, {left_bytes:,} left"
+
+
+def _why_output(soc: SocSpec, in_sram: bool, n_bytes: int) -> str:
+    if soc.placement:
+        return "given"
+    return "fits while it is needed" if in_sram else f"{n_bytes:,} bytes do not fit while it is needed"
 
 
 def _buffer_bytes(trace: Trace, soc: SocSpec, capacity: int) -> int:
     """Working buffers: tiles on their way from or to DRAM, and tiles of expanded weights."""
-    n_roles = 1 + any(_expands(layer, soc) for layer in trace.layers)
+    n_roles = 1 + any(expands(layer, soc) for layer in trace.layers)
     buffer_bytes = soc.tiles.n_buffers * kib_to_bytes(soc.tiles.tile_kib) * n_roles
     if buffer_bytes > capacity:
         raise SimulationError(
@@ -185,7 +211,7 @@ def _keep_weights(trace: Trace, free_bytes: int) -> frozenset[int]:
     held: dict[int, int] = {}
     saved: dict[int, int] = {}
     for index, layer in enumerate(trace.layers):
-        owner = index if layer.weights_of == OWN else layer.weights_of
+        owner = _owner(index, layer)
         held[owner] = held.get(owner, 0) + layer.stored_bytes
         saved[owner] = saved.get(owner, 0) + layer.n_steps * layer.read_bytes
     owners = [owner for owner, n_bytes in held.items() if n_bytes]
@@ -203,11 +229,7 @@ def _keep_weights(trace: Trace, free_bytes: int) -> frozenset[int]:
         if held[owner] <= free_bytes:
             kept.add(owner)
             free_bytes -= held[owner]
-    return frozenset(
-        index
-        for index, layer in enumerate(trace.layers)
-        if (index if layer.weights_of == OWN else layer.weights_of) in kept
-    )
+    return frozenset(index for index, layer in enumerate(trace.layers) if _owner(index, layer) in kept)
 
 
 def _fill(sizes: list[int], free_bytes: int) -> frozenset[int]:
@@ -230,89 +252,21 @@ def _fill(sizes: list[int], free_bytes: int) -> frozenset[int]:
     return frozenset(kept)
 
 
-def _plan_layer(
-    index: int,
-    layer: Layer,
+def _require_dram(
+    trace: Trace,
     soc: SocSpec,
-    resident: bool,
-    in_sram: frozenset[int],
+    plans: tuple[LayerPlan, ...],
     activation_bytes: dict[int, int],
-    free_bytes: int,
-) -> LayerPlan:
-    decodes = _decodes(layer, soc)
-    skips = decodes and not _expands(layer, soc)
-    n_operands = layer.n_outputs if layer.reads_table else layer.n_weights
-    dense_bits = n_operands * soc.array.operand_bits
-    operand_bytes = layer.read_bytes if skips else bits_to_bytes(dense_bits)
-    tile_bytes = kib_to_bytes(soc.tiles.tile_kib)
-    spilled = sum(activation_bytes[p] for p in layer.producers if p not in in_sram)
-    spilled = min(spilled, bits_to_bytes(layer.n_inputs * soc.activation_bits))  # it may read a slice of what was made
-    output_bytes = activation_bytes[index]
-    output_spilled = index not in in_sram
-    # Weights are held in chunks as large as the SRAM left free; a spilled input is read once per chunk.
-    held_whole = resident and (skips or not decodes)
-    n_chunks = 1 if held_whole or not spilled else ceil_div(operand_bytes, max(free_bytes, tile_bytes))
-    n_input_passes = max(1, n_chunks)
-    state_read_bytes = bits_to_bytes(layer.n_state_inputs * soc.activation_bits)
-    state_write_bytes = bits_to_bytes(layer.n_state_outputs * soc.activation_bits)
-    fetched_bytes = layer.n_steps * layer.read_bytes * (not resident) + n_input_passes * spilled + state_read_bytes
-    return LayerPlan(
-        index=index,
-        layer=layer,
-        weights_resident=resident,
-        decodes=decodes,
-        n_decode_passes=layer.n_steps * (ceil_div(layer.m, soc.array.lanes_pixel) if skips else 1),
-        n_tiles=max(1, ceil_div(max(operand_bytes, fetched_bytes, output_bytes * output_spilled), tile_bytes)),
-        n_input_passes=n_input_passes,
-        n_input_bytes_spilled=spilled,
-        output_spilled=output_spilled,
-        chunk_bytes=min(free_bytes, operand_bytes) if spilled and not held_whole else 0,
-        work=_array_work(layer, soc, skips),
-        decode=_decode_work(layer) if decodes else decoder.DecodeWork((), 0, 0, 0),
-        expanded_bits=layer.n_steps * dense_bits if decodes and not skips else 0,
-        output_bytes=output_bytes,
-        state_read_bytes=state_read_bytes,
-        state_write_bytes=state_write_bytes,
-    )
-
-
-def _decodes(layer: Layer, soc: SocSpec) -> bool:
-    """Whether stored weights pass the decoder: all but those that lie there in the array's own format."""
-    return layer.encoding is not None and not (layer.encoding == "fp32" and soc.array.operand_bits == FP32_BITS)
-
-
-def _expands(layer: Layer, soc: SocSpec) -> bool:
-    """Whether the decoder writes dense operands into a working buffer, because the array cannot take stored entries."""
-    return _decodes(layer, soc) and not (layer.has_positions and soc.array.skip_zeros == "weights")
-
-
-def _array_work(layer: Layer, soc: SocSpec, skips: bool) -> pe_array.ArrayWork:
-    array, activation_bits = soc.array, soc.activation_bits
-    if not layer.has_gemm:
-        n_read = layer.n_inputs + (layer.n_outputs if layer.reads_table else 0)
-        return pe_array.elementwise_work(array, layer.n_alu_ops, n_read, activation_bits)
-    if skips:
-        step = pe_array.sparse_gemm_work(
-            array, layer.n_groups, layer.m, layer.k, layer.n_entries, layer.n_weights_nonzero, activation_bits
-        )
-    else:
-        weight_bits = array.operand_bits if layer.n_weights else activation_bits
-        step = pe_array.gemm_work(array, layer.n_groups, layer.m, layer.n, layer.k, activation_bits, weight_bits)
-    return step.times(layer.n_steps).followed_by(pe_array.elementwise_work(array, layer.n_alu_ops, 0, activation_bits))
-
-
-def _decode_work(layer: Layer) -> decoder.DecodeWork:
-    coded = layer.decoded_streams()
-    n_entropy = sum(n for n, _ in coded.values()) if layer.encoding == "huffman" else 0
-    return decoder.DecodeWork(
-        streams=tuple(coded.values()),
-        n_entropy_symbols=n_entropy,
-        n_lookups=layer.streams().get("codes", (0, 0))[0],
-        n_gaps=sum(coded.get(name, (0, 0))[0] for name in POSITIONS),
-    )
-
-
-def _require_dram(trace: Trace, soc: SocSpec, activation_bytes: dict[int, int], in_sram: frozenset[int]) -> None:
+    in_sram: frozenset[int],
+) -> None:
+    if isinstance(soc.dram, NoDram):
+        moved = sum(plan.dram_read_bytes + plan.dram_write_bytes for plan in plans)
+        if moved:
+            raise SimulationError(
+                f"{trace.network}, {trace.variant}: {soc.name} has no DRAM and {moved:,} bytes a frame do not fit its "
+                "SRAM; choose a smaller variant with --variant, raise sram.capacity_kib or lower tiles"
+            )
+        return
     spilled = sum(size for index, size in activation_bytes.items() if index not in in_sram)
     capacity = dram.capacity_bytes(soc.dram)
     needed = trace.file_bytes + spilled

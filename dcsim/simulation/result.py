@@ -4,7 +4,9 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from dcsim.simulation.frames import Queue
 from dcsim.soc.ledger import COMPONENTS, LedgerRow, by_component_pj, total_pj
+from dcsim.soc.spec import OperatingPoint
 from dcsim.units import PS_PER_S, ps_to_s, watts_from_pj
 
 if TYPE_CHECKING:
@@ -30,13 +32,16 @@ class ResourceUse:
 
 @dataclass(frozen=True)
 class LayerUse:
-    """One layer in one steady-state frame: when it was computed and where its data lay."""
+    """One layer in one steady-state frame: when it was computed, where its data lay and why."""
 
     layer: str
     start_s: float
     end_s: float
     n_tiles: int
     weights_resident: bool
+    output_spilled: bool
+    why_weights: str
+    why_output: str
     dram_read_bytes: int
     dram_write_bytes: int
 
@@ -51,11 +56,13 @@ class RunResult:
         synthetic: the trace was drawn from a table.
         file_bytes, compression_ratio, test_error, file_sha256: of the variant's file.
         dram_bytes_per_frame: read and written in steady state.
+        operating_point: clock and voltage of logic and SRAM.
         ledger: every pJ of one steady-state frame, static energy over the period included.
         period_ps: from one frame to the next: max(batch / fps, service time).
         service_ps: steady-state time from the start of a frame to its last write-back.
         cold_service_ps: the same of the first frame, which loads resident weights.
         latency_s: steady-state median from arrival to last write-back; None when frames queue without bound.
+        queue: what waiting did to frames; None when they queue without bound.
         resources, layers: where time went, and what each layer did.
         resident_bytes, peak_sram_bytes: weights kept in SRAM across frames; most SRAM held at any layer.
     """
@@ -71,11 +78,13 @@ class RunResult:
     compression_ratio: float
     test_error: float | None
     dram_bytes_per_frame: int
+    operating_point: OperatingPoint
     ledger: tuple[LedgerRow, ...]
     period_ps: int
     service_ps: int
     cold_service_ps: int
     latency_s: float | None
+    queue: Queue | None
     resources: tuple[ResourceUse, ...]
     layers: tuple[LayerUse, ...]
     resident_bytes: int
@@ -110,6 +119,41 @@ class RunResult:
         """Whether frames at `fps` do not queue up."""
         return self.fps <= self.sustainable_fps
 
+    @property
+    def cold_latency_s(self) -> float:
+        """Time of the first frame, which loads resident weights [s]."""
+        return ps_to_s(self.cold_service_ps)
+
+    @property
+    def clock_hz(self) -> int:
+        """Clock it ran at [Hz]."""
+        return self.operating_point.clock_hz
+
+    @property
+    def volts(self) -> float:
+        """Voltage of logic and SRAM [V]."""
+        return self.operating_point.volts
+
+    @property
+    def latency_p95_s(self) -> float | None:
+        """Latency that 95 of 100 frames keep [s]."""
+        return ps_to_s(self.queue.latency_p95_ps) if self.queue else None
+
+    @property
+    def latency_p99_s(self) -> float | None:
+        """Latency that 99 of 100 frames keep [s]."""
+        return ps_to_s(self.queue.latency_p99_ps) if self.queue else None
+
+    @property
+    def deadline_misses(self) -> float:
+        """Share of frames that end after their deadline; all of them when they queue without bound."""
+        return self.queue.n_misses / self.queue.arrivals.n_frames if self.queue else 1.0
+
+    @property
+    def queue_growth_fps(self) -> float:
+        """Inferences by which the queue grows each second."""
+        return max(0.0, self.fps - self.sustainable_fps)
+
     def summary(self) -> dict[str, object]:
         """The figures every table, JSON and DataFrame of dcsim shows, under the same names."""
         return {
@@ -123,7 +167,13 @@ class RunResult:
             "energy_pj_by_component": self.energy_pj_by_component,
             "average_power_watts": self.average_power_watts,
             "latency_s": self.latency_s,
+            "latency_p95_s": self.latency_p95_s,
+            "latency_p99_s": self.latency_p99_s,
+            "deadline_misses": self.deadline_misses,
+            "cold_latency_s": self.cold_latency_s,
             "sustainable_fps": self.sustainable_fps,
+            "clock_hz": self.clock_hz,
+            "volts": self.volts,
         }
 
     def frame(self) -> "pd.DataFrame":

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from dcsim.soc.spec import IdealDecoder, StreamDecoder
+from dcsim.units import ceil_div
 
 Decoder = IdealDecoder | StreamDecoder
 
@@ -26,14 +27,19 @@ class DecodeWork:
 
 
 def decode_cycles(decoder: Decoder, work: DecodeWork) -> int:
-    """Cycles until all streams are decoded: a lane handles a stream, the slower of symbols and bits decides."""
-    if isinstance(decoder, IdealDecoder):
+    """Cycles until all streams are decoded: in each, the slower of symbols and bits decides.
+
+    Streams that have a lane or more each are decoded side by side. Several lanes share a stream by its runs of 8,192
+    symbols, which can be found without decoding what is before them.
+    """
+    if isinstance(decoder, IdealDecoder) or not work.streams:
         return 0
     per_stream = [
         max(math.ceil(n_symbols / decoder.symbols_per_cycle), math.ceil(n_bits / decoder.bits_per_cycle))
         for n_symbols, n_bits in work.streams
     ]
-    return sum(per_stream) if decoder.lanes == 1 else max(per_stream, default=0)
+    lanes_each = decoder.lanes // len(per_stream)
+    return ceil_div(max(per_stream), lanes_each) if lanes_each else ceil_div(sum(per_stream), decoder.lanes)
 
 
 def event_energies_pj(decoder: Decoder) -> dict[str, float]:

@@ -30,8 +30,18 @@ class LedgerRow:
 
 
 #: components in the order in which every table, plot and sum lists them
-COMPONENTS = ("dram", "dram_background", "sram", "sram_leakage", "decoder", "array", "always_on")
-STATIC_COMPONENTS = frozenset({"dram_background", "sram_leakage", "always_on"})
+COMPONENTS = (
+    "dram",
+    "dram_io",
+    "dram_background",
+    "sram",
+    "sram_leakage",
+    "decoder",
+    "array",
+    "logic",
+    "always_on",
+)
+STATIC_COMPONENTS = frozenset({"dram_background", "sram_leakage", "logic", "always_on"})
 
 
 def total_pj(rows: Iterable[LedgerRow]) -> float:

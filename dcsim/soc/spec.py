@@ -1,117 +1,51 @@
 """What a YAML file under configs/soc/ says about a chip. Units are in the keys."""
 
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from dcsim.config import SourcedSpec, Spec, find_yaml, load_spec
-
-
-def _whole(value: object) -> object:
-    """350e6 as the integer it is."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(gt=0)]
-Cycles = Annotated[int, Field(ge=0)]
-Hertz = Annotated[int, BeforeValidator(_whole), Field(gt=0)]
-WidthBits = Annotated[int, Field(ge=8, le=1024, multiple_of=8)]
+from dcsim.soc import sram_table
+from dcsim.soc.array_spec import AnyArray
+from dcsim.soc.dram_spec import AnyDram, Idle, NoDram
+from dcsim.soc.quantities import Count, Hertz, NonNegative, Positive, Ratio, WidthBits
 
 
 class ConstantSram(Spec):
-    """The literature's SRAM: a constant energy per access, any number of accesses at once, no leakage."""
+    """The literature's SRAM: a constant energy per access, any number of accesses at once."""
 
     kind: Literal["constant"]
     capacity_kib: Count
     access_width_bits: WidthBits
     read_pj_per_access: NonNegative
     write_pj_per_access: NonNegative
+    leakage_mw: NonNegative
+    retention_leakage_ratio: Ratio | None = None
 
 
 class CactiSram(Spec):
-    """One single-port SRAM whose energies, leakage and cycle time come from the CACTI 7 table of 45 nm."""
+    """One single-port SRAM whose energies, leakage and cycle time come from the CACTI 7 table of 45 nm.
+
+    Sizes between those of the table are interpolated, sizes outside of it refused unless `outside_table` says to
+    extrapolate. More banks than one are looked up only where the table has them.
+    """
 
     kind: Literal["cacti45"]
-    capacity_kib: Annotated[int, Field(ge=8, le=8192)]  # the sizes of the table
+    capacity_kib: Count
     access_width_bits: Literal[32, 64, 128]
     cell: Literal["high-performance", "low-operating-power", "low-standby-power"]
-
-
-class ConstantDram(Spec):
-    """The literature's DRAM: a constant energy per access. No bandwidth means that transfers take no time."""
-
-    kind: Literal["constant"]
-    capacity_mib: Count
-    access_width_bits: WidthBits
-    pj_per_access: NonNegative
-    bandwidth_bytes_per_s: Positive | None
-
-
-class DramTiming(Spec):
-    """JEDEC timing of a DRAM in cycles of its own clock; names as in the standard, t left in."""
-
-    tck_ps: Count
-    burst_cycles: Count
-    cl_cycles: Cycles
-    trcd_cycles: Cycles
-    trp_cycles: Cycles
-    tras_cycles: Cycles
-    trrd_cycles: Cycles
-    tfaw_cycles: Cycles
-    twtr_cycles: Cycles
-    trtp_cycles: Cycles
-    trfc_cycles: Cycles
-    trefi_cycles: Count
-    txp_cycles: Cycles
-    txs_cycles: Cycles
-
-    @property
-    def refresh_cycles(self) -> int:
-        """What a refresh takes from the stream: itself, closing and opening rows, refilling the pipeline."""
-        return self.trfc_cycles + self.trp_cycles + self.trcd_cycles + self.burst_cycles + 2
+    n_banks: Count
+    outside_table: Literal["refuse", "extrapolate"] = "refuse"
+    retention_leakage_ratio: Ratio | None = None
 
     @model_validator(mode="after")
-    def _time_is_left(self) -> Self:
-        if self.refresh_cycles >= self.trefi_cycles:
-            raise ValueError(f"a refresh takes {self.refresh_cycles} cycles, more than there are in trefi_cycles")
+    def _is_in_the_table(self) -> Self:
+        extrapolate = self.outside_table == "extrapolate"
+        fault = sram_table.fault(self.cell, self.access_width_bits, self.n_banks, self.capacity_kib, extrapolate)
+        if fault:
+            raise ValueError(fault)
         return self
-
-
-class DramCurrents(Spec):
-    """Datasheet supply currents of one channel, folded to one rail of `vdd_volts`."""
-
-    vdd_volts: Positive
-    idd0_ma: NonNegative
-    idd2p_ma: NonNegative
-    idd2n_ma: NonNegative
-    idd3n_ma: NonNegative
-    idd4r_ma: NonNegative
-    idd4w_ma: NonNegative
-    idd5_ma: NonNegative
-    idd6_ma: NonNegative
-
-    @model_validator(mode="after")
-    def _commands_cost_energy(self) -> Self:
-        for name in ("idd4r_ma", "idd4w_ma", "idd5_ma"):
-            if getattr(self, name) < self.idd3n_ma:
-                raise ValueError(f"{name} must not be below idd3n_ma, the standby that it includes")
-        if self.idd0_ma < max(self.idd2n_ma, self.idd3n_ma):
-            raise ValueError("idd0_ma must not be below idd2n_ma and idd3n_ma, the standby that it includes")
-        return self
-
-
-class LpddrDram(Spec):
-    """One LPDDR channel: device core energy by event and state; I/O and PHY are not part of it."""
-
-    kind: Literal["lpddr"]
-    capacity_mib: Count
-    burst_bytes: Count
-    row_bytes: Count
-    idle: Literal["standby", "power_down", "self_refresh"]
-    timing: DramTiming
-    currents: DramCurrents
 
 
 class IdealDecoder(Spec):
@@ -123,39 +57,17 @@ class IdealDecoder(Spec):
 class StreamDecoder(Spec):
     """Expands stored weights into dense operands: entropy decode, codebook lookup, gap expansion.
 
-    A lane takes one stream, so two lanes decode codes and gaps side by side. A lane is bounded both by symbols and by
-    code bits per cycle.
+    With one lane the streams of a layer, codes and gaps, are decoded one after the other; otherwise they share the
+    lanes evenly and are decoded side by side. A lane is bounded both by symbols and by code bits per cycle.
     """
 
     kind: Literal["stream"]
-    lanes: Annotated[int, Field(ge=1, le=2)]
+    lanes: Count
     symbols_per_cycle: Positive
     bits_per_cycle: Positive
     pj_per_symbol: NonNegative
     pj_per_lookup: NonNegative
     pj_per_gap: NonNegative
-
-
-class SimdArray(Spec):
-    """`lanes_out` output channels x `lanes_pixel` output pixels of multiply-accumulate units, output stationary.
-
-    `skip_zeros: weights` lets the array take stored entries as they come from the decoder and work on nonzeros only;
-    otherwise it needs dense operands.
-    """
-
-    kind: Literal["simd"]
-    lanes_out: Count
-    lanes_pixel: Count
-    skip_zeros: Literal["none", "weights"] = "none"
-    mac_format: Literal["int8", "int16", "fp16", "fp32"]
-    pj_per_mac: NonNegative
-    pj_per_alu_op: NonNegative
-    register_accesses_per_mac: Annotated[int, Field(ge=0)]
-    pj_per_register_access: NonNegative
-
-    @property
-    def operand_bits(self) -> int:
-        return {"int8": 8, "int16": 16, "fp16": 16, "fp32": 32}[self.mac_format]
 
 
 class TileBuffers(Spec):
@@ -165,17 +77,91 @@ class TileBuffers(Spec):
     tile_kib: Count
 
 
-class SocSpec(SourcedSpec):
-    """A mobile SoC at 45 nm."""
+class LogicPower(Spec):
+    """Power of the logic at the nominal clock and voltage: its clock network while it runs, and leakage [mW]."""
+
+    clock_mw: NonNegative
+    leakage_mw: NonNegative
+
+
+class IdlePolicy(Spec):
+    """What the chip does between frames.
+
+    logic: `run` keeps the clock running, `clock_gate` stops it, `power_gate` takes away the leakage too.
+    sram: `on`; `retain` keeps contents at a lower voltage, for a part of the leakage; `off` loses them, so that no
+    weights stay from frame to frame.
+    dram: precharged and ready, in power-down between refreshes, or in self-refresh.
+    """
+
+    logic: Literal["run", "clock_gate", "power_gate"]
+    sram: Literal["on", "retain", "off"]
+    dram: Idle
+
+
+class OperatingPoint(Spec):
+    """A clock and the lowest voltage at which the chip runs at it."""
 
     clock_hz: Hertz
+    volts: Positive
+
+
+class FixedPlacement(Spec):
+    """A placement that is given instead of chosen: names of layers.
+
+    Attributes:
+        weights: layers whose weights stay in SRAM across frames.
+        activations: layers whose outputs stay in SRAM; `(input)` is the network's input.
+    """
+
+    weights: tuple[str, ...]
+    activations: tuple[str, ...]
+
+
+class SocSpec(SourcedSpec):
+    """A mobile SoC.
+
+    Energies hold at the nominal point, `clock_hz` and `volts`. `operating_points` are others it can run at, slowest
+    first; `operating_point` is the one to use: nominal, auto (the most frugal one that meets the deadline), or the
+    place of one in the list, from 0.
+    """
+
+    clock_hz: Hertz
+    volts: Positive
+    operating_points: tuple[OperatingPoint, ...] = ()
+    operating_point: Literal["nominal", "auto"] | Annotated[int, Field(ge=0)] = "nominal"
     activation_bits: Literal[8, 16, 32]
     always_on_mw: NonNegative
+    logic: LogicPower
+    idle: IdlePolicy
     sram: Annotated[ConstantSram | CactiSram, Field(discriminator="kind")]
-    dram: Annotated[ConstantDram | LpddrDram, Field(discriminator="kind")]
+    dram: AnyDram
     decoder: Annotated[IdealDecoder | StreamDecoder, Field(discriminator="kind")]
-    array: SimdArray
+    array: AnyArray
     tiles: TileBuffers
+    placement: FixedPlacement | None = None
+
+    @property
+    def nominal(self) -> OperatingPoint:
+        """The point at which the energies of the file hold."""
+        return OperatingPoint(clock_hz=self.clock_hz, volts=self.volts)
+
+    @model_validator(mode="after")
+    def _parts_fit_together(self) -> Self:
+        for slow, fast in pairwise(self.operating_points):
+            if fast.clock_hz <= slow.clock_hz or fast.volts < slow.volts:
+                raise ValueError(
+                    "operating_points must go from slow to fast: each clock above the one before, no voltage below it; "
+                    f"found {slow.clock_hz} Hz at {slow.volts:g} V before {fast.clock_hz} Hz at {fast.volts:g} V"
+                )
+        if isinstance(self.operating_point, int) and self.operating_point >= len(self.operating_points):
+            raise ValueError(f"operating_point {self.operating_point}: there are {len(self.operating_points)} points")
+        if self.operating_point == "auto" and not self.operating_points:
+            raise ValueError("operating_point auto needs operating_points to choose from")
+        if self.idle.sram == "retain" and self.sram.retention_leakage_ratio is None:
+            raise ValueError("idle.sram retain needs sram.retention_leakage_ratio")
+        if self.idle.sram == "off" and isinstance(self.dram, NoDram):
+            raise ValueError("idle.sram off loses the weights, and without a DRAM there is no place to load them from")
+        return self
 
 
 def load_soc(name: str) -> SocSpec:

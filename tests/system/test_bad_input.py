@@ -187,9 +187,9 @@ def test_a_full_disk_leaves_no_half_file(dcsim: Dcsim) -> None:
 
 def test_only_a_fault_of_dcsim_itself_exits_3(dcsim: Dcsim, own_network: Path) -> None:
     program = (
-        "import dcsim.cli as cli, dcsim.simulation.replay as replay\n"
+        "import dcsim.cli as cli, dcsim.simulation.simulate as simulation\n"
         "def broken(fps): raise ZeroDivisionError('planted')\n"
-        "replay.require_fps = broken\n"
+        "simulation.require_fps = broken\n"
         "import sys; sys.argv = ['dcsim', 'run', 'one-billion']; cli.main()\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=own_network, check=False)

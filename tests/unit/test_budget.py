@@ -8,7 +8,7 @@ import pytest
 from dcsim.config import parse_spec
 from dcsim.errors import ConfigError
 from dcsim.explore.budget import Budget, Check, Verdict, check, load_budget
-from dcsim.simulation.replay import simulate
+from dcsim.simulation.simulate import simulate
 from dcsim.simulation.result import RunResult
 from tests.builders import chip, linear, network
 

@@ -3,17 +3,14 @@
 import pytest
 
 from dcsim.soc import dram
+from dcsim.soc.dram_spec import BankedDram, Idle
 from dcsim.soc.spec import load_soc
 from tests.builders import chip, shipped_chip
 
 LPDDR3 = load_soc("mobile45").dram
 CONSTANT = load_soc("paper45").dram
 SLOW = chip({"dram.bandwidth_bytes_per_s": 8e9}).dram
-IDLE_MODES = ["standby", "power_down", "self_refresh"]
-
-
-def lpddr3(idle: str) -> dram.Dram:
-    return shipped_chip("mobile45", {"dram.idle": idle}).dram
+IDLE_MODES: list[Idle] = ["standby", "power_down", "self_refresh"]
 
 
 @pytest.mark.parametrize(
@@ -31,7 +28,7 @@ def test_energy_of_a_command_follows_from_the_currents(command: str, expected_pj
 
 
 def test_powers_of_the_states_are_current_times_voltage() -> None:
-    power = dram.powers(lpddr3("standby"))
+    power = dram.powers(LPDDR3, "standby")
     assert power.active_watts == pytest.approx(0.0444)  # 37 mA x 1.2 V
     assert power.standby_watts == pytest.approx(0.033032)  # 27.2 mA, and 37 mA for 104 of 3120 cycles, x 1.2 V
     assert power.refresh_watts == pytest.approx(0.0062)  # 24180 pJ every 3120 x 1250 ps
@@ -45,13 +42,13 @@ def test_powers_of_the_states_are_current_times_voltage() -> None:
         ("self_refresh", 0.00306),  # 2.55 mA x 1.2 V
     ],
 )
-def test_idle_power_is_that_of_the_chosen_mode(idle: str, expected_watts: float) -> None:
-    power = dram.powers(lpddr3(idle))
+def test_idle_power_is_that_of_the_chosen_mode(idle: Idle, expected_watts: float) -> None:
+    power = dram.powers(LPDDR3, idle)
     assert (power.idle_state, power.idle_watts) == (idle, pytest.approx(expected_watts))
 
 
 def test_only_self_refresh_includes_its_refresh() -> None:
-    assert [dram.powers(lpddr3(idle)).idle_refresh_watts > 0 for idle in IDLE_MODES] == [True, True, False]
+    assert [dram.powers(LPDDR3, idle).idle_refresh_watts > 0 for idle in IDLE_MODES] == [True, True, False]
 
 
 @pytest.mark.parametrize(
@@ -69,17 +66,17 @@ def test_transfer_time_is_the_closed_form(n_bursts: int, n_rows: int, n_turnarou
 
 
 @pytest.mark.parametrize(
-    ("idle", "asleep", "expected_ps"),
+    ("idle", "expected_ps"),
     [
         # tRCD 15 + CL 12 + burst 4 = 31 cycles of 1250 ps; waking adds tXP 6 or tXS 176
-        ("standby", True, 38_750),
-        ("power_down", True, 46_250),
-        ("self_refresh", True, 258_750),
-        ("self_refresh", False, 38_750),
+        ("standby", 38_750),
+        ("power_down", 46_250),
+        ("self_refresh", 258_750),
+        (None, 38_750),
     ],
 )
-def test_first_access_waits_for_waking_and_opening_a_row(idle: str, asleep: bool, expected_ps: int) -> None:
-    assert dram.first_access_ps(lpddr3(idle), asleep) == expected_ps
+def test_first_access_waits_for_waking_and_opening_a_row(idle: Idle | None, expected_ps: int) -> None:
+    assert dram.first_access_ps(LPDDR3, idle) == expected_ps
 
 
 @pytest.mark.parametrize(
@@ -93,18 +90,53 @@ def test_bursts_and_rows_round_up(n_bytes: int, n_bursts: int, n_rows: int) -> N
 
 def test_constant_model_costs_640_pj_per_32_bits_and_nothing_else() -> None:
     assert dram.n_accesses(CONSTANT, 9) == 3  # 72 bits
-    assert dram.energies(CONSTANT) == dram.DramEnergies(activate_pj=0, read_pj=640, write_pj=640, refresh_pj=0)
+    assert dram.energies(CONSTANT) == dram.DramEnergies(activate_pj=0, read_pj=640, write_pj=640, refresh_pj=0, io_pj=0)
     assert dram.n_activates(CONSTANT, 10**9) == 0
-    assert dram.powers(CONSTANT) == dram.DramPowers("idle", 0, 0, 0, 0, 0)
+    assert dram.powers(CONSTANT, "standby") == dram.DramPowers("idle", 0, 0, 0, 0, 0)
 
 
 def test_constant_model_without_bandwidth_takes_no_time() -> None:
     assert dram.transfer_ps(CONSTANT, 10**9, 0) == 0
-    assert dram.first_access_ps(CONSTANT, asleep=True) == 0
+    assert dram.first_access_ps(CONSTANT, "self_refresh") == 0
 
 
 def test_constant_model_with_bandwidth_takes_bytes_over_bandwidth() -> None:
     assert dram.transfer_ps(SLOW, 256, 0) == 128_000  # 256 x 4 bytes / 8e9 bytes per s = 128 ns
+
+
+def lpddr3(**changes: object) -> BankedDram:
+    memory = shipped_chip("mobile45", {f"dram.{key}": value for key, value in changes.items()}).dram
+    assert isinstance(memory, BankedDram)
+    return memory
+
+
+def test_channels_share_bursts_and_rows() -> None:
+    two = lpddr3(n_channels=2, address_map="row-bank-channel-column")
+    assert dram.transfer_ps(two, 256, 2) == 670_067  # 128 bursts each, as above
+    assert dram.transfer_ps(two, 257, 2) == 675_302  # 129 on one of them: 516 cycles
+    assert dram.powers(two, "self_refresh").idle_watts == pytest.approx(2 * 0.00306)
+
+
+def test_few_reads_in_flight_wait_for_each_other() -> None:
+    # CL 12 + burst 4 + 2 = 18 cycles a read of its own; with 4 in flight 4.5 cycles each, more than the burst
+    assert dram.transfer_ps(lpddr3(n_outstanding=1), 128, 1) == 3_015_302  # 2304 x 156 / 149 x 1250
+    assert dram.transfer_ps(lpddr3(n_outstanding=4), 128, 1) == 753_826  # 576 x 156 / 149 x 1250
+    assert dram.transfer_ps(lpddr3(n_outstanding=8), 128, 1) == 670_067
+
+
+@pytest.mark.parametrize(("address_map", "n_rows"), [("row-bank-column-channel", 2), ("row-bank-channel-column", 1)])
+def test_channels_that_take_turns_by_bursts_each_open_a_row(address_map: str, n_rows: int) -> None:
+    two = lpddr3(n_channels=2, address_map=address_map)
+    assert [dram.n_activates(two, n_bytes) for n_bytes in (0, 32, 4096, 4097)] == [0, 1, n_rows, 2]
+
+
+def test_other_ranks_stand_by_while_one_is_active() -> None:
+    power = dram.powers(lpddr3(n_ranks=2, address_map="row-rank-bank-column"), "standby")
+    assert power.active_watts == pytest.approx(0.0444 + 0.033032)
+
+
+def test_io_and_phy_are_paid_by_the_bit() -> None:
+    assert dram.energies(LPDDR3).io_pj == pytest.approx(32 * 8 * 4.0)
 
 
 def test_capacity_is_given_in_mib() -> None:

@@ -2,13 +2,16 @@
 
 import pytest
 
+from dcsim.soc.array_spec import SimdArray
 from dcsim.soc.pe_array import elementwise_work, gemm_work, sparse_gemm_work
-from dcsim.soc.spec import SimdArray
 from tests.builders import chip
 
 
 def array(lanes_out: int, lanes_pixel: int, mac_format: str = "fp32") -> SimdArray:
-    return chip({"array.lanes_out": lanes_out, "array.lanes_pixel": lanes_pixel, "array.mac_format": mac_format}).array
+    changes = {"array.lanes_out": lanes_out, "array.lanes_pixel": lanes_pixel, "array.mac_format": mac_format}
+    found = chip(changes).array
+    assert isinstance(found, SimdArray)
+    return found
 
 
 @pytest.mark.parametrize(

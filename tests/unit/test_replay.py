@@ -10,11 +10,12 @@ from dataclasses import asdict
 import pytest
 
 from dcsim.errors import SimulationError
-from dcsim.simulation.replay import simulate
 from dcsim.simulation.result import ResourceUse, RunResult
+from dcsim.simulation.simulate import simulate
 from dcsim.soc.ledger import total_pj
+from dcsim.soc.spec import load_soc
 from dcsim.traces.synthetic import synthesize
-from tests.builders import STREAM_DECODER, chip, coded, elementwise, linear, network, shipped_chip, table_network
+from tests.builders import STREAM_DECODER, chip, coded, elementwise, linear, network, table_network
 
 NS = 1000  # ps
 LAYER = linear("fc", 32, 32)
@@ -121,7 +122,7 @@ def test_layers_without_a_common_producer_still_follow_one_another() -> None:
 def test_operands_that_do_not_pass_the_sram_port_in_time_stall_the_array() -> None:
     # CACTI, 8 KiB, 32 bits, low operating power: a cycle of 0.57 ns, one access per ns. Each MAC reads a weight and an
     # activation: 2048 accesses for 1024 MACs, and 32 writes of outputs. The port never rests.
-    sram = {"kind": "cacti45", "capacity_kib": 8, "access_width_bits": 32, "cell": "low-operating-power"}
+    sram = {"kind": "cacti45", "capacity_kib": 8, "access_width_bits": 32, "cell": "low-operating-power", "n_banks": 1}
     result = simulate(ONE, chip({"sram": sram}), fps=1000)
     assert result.service_ps == (2048 + 32) * NS
     assert (use(result, "sram").busy_ps, stalls(result, "sram")) == (2080 * NS, {})
@@ -129,7 +130,7 @@ def test_operands_that_do_not_pass_the_sram_port_in_time_stall_the_array() -> No
     assert stalls(result, "array")["sram"] >= 1024 * NS
 
 
-LPDDR3 = {"dram": shipped_chip("mobile45", {"dram.idle": "self_refresh"}).dram.model_dump()}
+LPDDR3 = {"dram": load_soc("mobile45").dram.model_dump(), "idle.dram": "self_refresh"}
 
 
 def test_a_channel_that_slept_wakes_opens_a_row_and_then_streams() -> None:
@@ -299,6 +300,9 @@ def test_layers_say_where_their_data_lay() -> None:
         "end_s": 0,
         "n_tiles": 4,
         "weights_resident": True,
+        "output_spilled": True,
+        "why_weights": "fits beside buffers and activations",
+        "why_output": "4,096 bytes do not fit while it is needed",
         "dram_read_bytes": 4096,
         "dram_write_bytes": 4096,
     }

@@ -7,12 +7,12 @@ import pytest
 
 from dcsim.config import parse_spec, shipped
 from dcsim.errors import ConfigError
-from dcsim.soc import sram
+from dcsim.soc import sram, sram_table
 from dcsim.soc.spec import SocSpec, load_soc
 from tests.builders import chip
 
-NAMES = {table: name for name, table in sram.CELLS.items()}
-with sram.TABLE.open(newline="") as stream:
+NAMES = {table: name for name, table in sram_table.CELLS.items()}
+with sram_table.TABLE.open(newline="") as stream:
     ROWS = [row for row in csv.DictReader(stream) if row["banks"] == "1"]
 #: sizes that lie between two neighbouring rows of the same cell and width
 NEIGHBOURS = [
@@ -26,7 +26,7 @@ NEIGHBOURS = [
 GHZ = 1_000_000_000
 
 
-def cacti(capacity_kib: int, access_width_bits: int, cell: str) -> sram.Sram:
+def cacti(capacity_kib: int, access_width_bits: int, cell: str, **more: object) -> sram.Sram:
     return chip(
         {
             "sram": {
@@ -34,6 +34,8 @@ def cacti(capacity_kib: int, access_width_bits: int, cell: str) -> sram.Sram:
                 "capacity_kib": capacity_kib,
                 "access_width_bits": access_width_bits,
                 "cell": cell,
+                "n_banks": 1,
+                **more,
             }
         }
     ).sram
@@ -117,6 +119,31 @@ def test_accesses_are_full_width_and_round_up() -> None:
 def test_a_size_outside_the_table_is_refused_with_file_and_line(capacity_kib: int) -> None:
     text = (shipped("configs") / "soc" / "mobile45.yaml").read_text()
     altered = text.replace("capacity_kib: 512\n", f"capacity_kib: {capacity_kib}\n")
-    line = altered.splitlines().index(f"  capacity_kib: {capacity_kib}") + 1
-    with pytest.raises(ConfigError, match=rf"^own\.yaml:{line}: sram\.capacity_kib: .*found {capacity_kib}$"):
+    line = altered.splitlines().index("sram:") + 1
+    with pytest.raises(ConfigError, match=rf"^own\.yaml:{line}: sram: capacity_kib: expected 8 to 8192, .*found {capacity_kib}; .*extrapolate"):
         parse_spec(SocSpec, altered, "own.yaml")
+
+
+def test_outside_the_table_figures_go_on_at_its_last_slope_if_asked_to() -> None:
+    # 62.1454 / 45.7054 from 4096 to 8192 KiB of 32-bit low-operating-power cells, so as much again to 16384
+    wide = sram.cost(cacti(16384, 32, "low-operating-power", outside_table="extrapolate"), GHZ)
+    assert wide.read_pj == pytest.approx(62.1454**2 / 45.7054, rel=1e-9)
+    small = sram.cost(cacti(4, 32, "low-operating-power", outside_table="extrapolate"), GHZ)
+    assert small.read_pj == pytest.approx(2.8106**2 / 5.3986, rel=1e-9)
+
+
+def test_more_banks_are_looked_up_where_the_table_has_them() -> None:
+    assert sram.cost(cacti(1024, 64, "low-standby-power", n_banks=16), GHZ).read_pj == 80.3143
+
+
+@pytest.mark.parametrize(
+    ("capacity_kib", "n_banks", "found"), [(512, 16, "1024 KiB, 2048 KiB"), (1024, 2, "none"), (512, 8, "256 KiB, 1024 KiB")]
+)
+def test_other_banks_are_refused(capacity_kib: int, n_banks: int, found: str) -> None:
+    with pytest.raises(ValueError, match=f"n_banks {n_banks}: the table has {found} of this cell and width"):
+        cacti(capacity_kib, 64, "low-standby-power", n_banks=n_banks)
+
+
+def test_between_frames_it_leaks_as_the_idle_policy_says() -> None:
+    kept = cacti(512, 64, "low-standby-power", retention_leakage_ratio=0.25)
+    assert [sram.idle_leakage_ratio(kept, idle) for idle in ("on", "retain", "off")] == [1.0, 0.25, 0.0]

@@ -41,8 +41,8 @@ def test_integer_divisions(numerator: int, denominator: int, nearest: int, ceili
 
 
 def test_shares_differ_by_one_at_most_and_sum_exactly() -> None:
-    assert [units.share(10, part, 4) for part in range(4)] == [2, 3, 2, 3]
-    assert [units.share(2, part, 4) for part in range(4)] == [0, 1, 0, 1]
+    assert units.shares(10, 4) == [2, 3, 2, 3]
+    assert units.shares(2, 4) == [0, 1, 0, 1]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 
 from dcsim.artifact import Variant
-from dcsim.simulation.replay import simulate
+from dcsim.simulation.simulate import simulate
 from dcsim.traces.synthetic import n_entries, synthesize
 from dcsim.zoo import NetworkSpec, find_network
 from tests.builders import table_network

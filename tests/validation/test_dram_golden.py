@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from dcsim.simulation.replay import simulate
+from dcsim.simulation.simulate import simulate
 from dcsim.simulation.result import RunResult
 from dcsim.soc import dram
-from dcsim.soc.spec import LpddrDram, load_soc
+from dcsim.soc.dram_spec import BankedDram
+from dcsim.soc.spec import load_soc
 from dcsim.traces.synthetic import synthesize
 from dcsim.units import mib_to_bytes
 from tests.builders import PLAIN, shipped_chip, table_network
@@ -79,7 +80,7 @@ def test_energy_of_each_command_is_dramsim3s(command: str, energy: str, count: s
 def test_cycles_of_a_stream_are_within_five_percent(key: Row) -> None:
     n_bytes, row = mib_to_bytes(int(key[1])), GOLDEN[key]
     bursts, activates = dram.n_accesses(LPDDR3, n_bytes), dram.n_activates(LPDDR3, n_bytes)
-    assert isinstance(LPDDR3, LpddrDram)
+    assert isinstance(LPDDR3, BankedDram)
     found_ps = dram.transfer_ps(LPDDR3, bursts, activates, CLAIMED[key])
     assert found_ps / LPDDR3.timing.tck_ps == pytest.approx(int(row["cycles"]), rel=0.05)
 
@@ -106,14 +107,19 @@ FAST = {
     "tiles.tile_kib": 16,
 }
 
+ONE_CHANNEL = {
+    **{"kind": "banked", "n_channels": 1, "n_ranks": 1, "n_banks": 8, "address_map": "row-bank-column"},
+    **{"n_outstanding": None, "sleep_after_cycles": 0, "io_pj_per_bit": 4.0},
+}
 #: LPDDR3 x32 4 Gb, 800 MHz of DRAMPower 4.0, its two rails folded to 1.2 V
 DRAMPOWER_LPDDR3 = {
-    "kind": "lpddr",
+    **ONE_CHANNEL,
     "capacity_mib": 512,
     "burst_bytes": 32,
     "row_bytes": 4096,
     "timing": {
         **{"tck_ps": 1250, "burst_cycles": 4, "cl_cycles": 12, "trcd_cycles": 15, "trp_cycles": 15},
+        **{"cwl_cycles": 9, "twr_cycles": 12, "trtrs_cycles": 1},
         **{"tras_cycles": 36, "trrd_cycles": 8, "tfaw_cycles": 40, "twtr_cycles": 8, "trtp_cycles": 8},
         **{"trfc_cycles": 104, "trefi_cycles": 3120, "txp_cycles": 6, "txs_cycles": 112},
     },
@@ -124,12 +130,13 @@ DRAMPOWER_LPDDR3 = {
 }
 #: LPDDR2 x16 2 Gb, 533 MHz of DRAMPower 4.0: bursts of 16 bytes, rows of 2 KiB
 DRAMPOWER_LPDDR2 = {
-    "kind": "lpddr",
+    **ONE_CHANNEL,
     "capacity_mib": 256,
     "burst_bytes": 16,
     "row_bytes": 2048,
     "timing": {
         **{"tck_ps": 1876, "burst_cycles": 4, "cl_cycles": 8, "trcd_cycles": 10, "trp_cycles": 10},
+        **{"cwl_cycles": 4, "twr_cycles": 10, "trtrs_cycles": 1},
         **{"tras_cycles": 23, "trrd_cycles": 6, "tfaw_cycles": 27, "twtr_cycles": 4, "trtp_cycles": 4},
         **{"trfc_cycles": 70, "trefi_cycles": 2080, "txp_cycles": 4, "txs_cycles": 75},
     },
@@ -146,9 +153,9 @@ MODES = {"none": "standby", "pdn": "power_down", "sref": "self_refresh"}
 DRAMPOWER = {(row["memspec"], row["idle_mode"]): row for row in rows("drampower4_frames_1mb_50ms.csv")}
 
 
-def frame_of(memory: object) -> RunResult:
+def frame_of(memory: object, idle: str) -> RunResult:
     """One frame of 1 MiB every 50 ms."""
-    result = simulate(ONE_MIB, shipped_chip("mobile45", FAST | {"dram": memory}), fps=20)
+    result = simulate(ONE_MIB, shipped_chip("mobile45", FAST | {"dram": memory, "idle.dram": idle}), fps=20)
     assert result.dram_bytes_per_frame == mib_to_bytes(1)
     return result
 
@@ -159,19 +166,19 @@ def dram_uj(result: RunResult) -> float:
 
 @pytest.mark.parametrize(("memspec", "mode"), DRAMPOWER)
 def test_energy_of_a_frame_is_drampowers_within_one_percent(memspec: str, mode: str) -> None:
-    found = dram_uj(frame_of(PARTS[memspec] | {"idle": MODES[mode]}))
+    found = dram_uj(frame_of(PARTS[memspec], MODES[mode]))
     assert found == pytest.approx(float(DRAMPOWER[memspec, mode]["E_total_uJ"]), rel=0.01)
 
 
 def test_energy_of_two_frames_in_standby_is_dramsim3s_within_three_percent() -> None:
-    assert isinstance(LPDDR3, LpddrDram)
-    found = 2 * dram_uj(frame_of(LPDDR3.model_dump() | {"idle": "standby"}))
+    assert isinstance(LPDDR3, BankedDram)
+    found = 2 * dram_uj(frame_of(LPDDR3.model_dump(), "standby"))
     assert found == pytest.approx(float(GOLDEN[FRAMES]["E_tot_pJ"]) / 1e6, rel=0.03)
 
 
 def test_the_reference_controller_holds_the_channel_as_long_as_the_model() -> None:
     # DRAMsim3 counts the cycles in which a row is open: 265731 for two frames of 1 MiB
-    assert isinstance(LPDDR3, LpddrDram)
-    result = frame_of(LPDDR3.model_dump() | {"idle": "standby"})
+    assert isinstance(LPDDR3, BankedDram)
+    result = frame_of(LPDDR3.model_dump(), "standby")
     active_ps = next(row.count for row in result.ledger if row.action == "active")
     assert 2 * active_ps / LPDDR3.timing.tck_ps == pytest.approx(int(GOLDEN[FRAMES]["active_cyc"]), rel=0.05)

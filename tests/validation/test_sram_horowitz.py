@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 
-from dcsim.soc import sram
+from dcsim.soc import sram, sram_table
 from dcsim.soc.spec import load_soc
 from tests.builders import chip
 
@@ -47,7 +47,7 @@ def test_five_pj_per_32_bits_is_an_sram_of_8_kib(cell: str) -> None:
 
 
 @pytest.mark.parametrize("access_width_bits", [32, 64, 128])
-@pytest.mark.parametrize("cell", sram.CELLS)
+@pytest.mark.parametrize("cell", sram_table.CELLS)
 def test_five_pj_per_32_bits_is_3_to_14_times_too_low_for_a_mebibyte(cell: str, access_width_bits: int) -> None:
     per_32_bits_pj = read_pj(1024, access_width_bits, cell) * 32 / access_width_bits
     assert 3 <= per_32_bits_pj / 5 <= 14
