@@ -20,9 +20,10 @@ from dcsim.prepare import (
     synthetic_traces,
     trace_variants,
 )
-from dcsim.simulation.simulate import simulate
+from dcsim.simulation.simulate import PERIODIC, simulate
+from dcsim.simulation.frames import Arrivals
 from dcsim.simulation.result import RunResult
-from dcsim.soc.spec import SocSpec
+from dcsim.soc.spec import FixedPlacement, SocSpec
 from dcsim.traces.trace import Trace
 from dcsim.zoo import Network, find_network
 
@@ -144,15 +145,29 @@ def _without_training(
 
 
 def judge(
-    traces: Sequence[Trace], soc: SocSpec | str, fps: float, budget: Budget | str | None, gate: str | None = None
+    traces: Sequence[Trace],
+    soc: SocSpec | str,
+    fps: float,
+    budget: Budget | str | None,
+    gate: str | None = None,
+    *,
+    arrivals: Arrivals = PERIODIC,
+    deadline_s: float | None = None,
+    placement: FixedPlacement | None = None,
 ) -> RunReport:
-    """Replay traces of one network on one chip and hold each against the budget. Raises DcsimError."""
+    """Replay traces of one network on one chip and hold each against the budget. Raises DcsimError.
+
+    Args:
+        arrivals, deadline_s, placement: see `simulate`.
+    """
     budget = load_budget(budget) if isinstance(budget, str) else budget
     names = {trace.network for trace in traces}
     if len(names) != 1 or len({trace.variant for trace in traces}) != len(traces):
         listed = ", ".join(f"{trace.network} {trace.variant}" for trace in traces)
         raise ConfigError(f"expected traces of one network, one for each variant; found {listed}")
-    results = tuple(simulate(trace, soc, fps) for trace in traces)
+    results = tuple(
+        simulate(trace, soc, fps, arrivals=arrivals, deadline_s=deadline_s, placement=placement) for trace in traces
+    )
     verdicts = tuple(check(result, budget) if budget else None for result in results)
     gate = gate or max(traces, key=lambda trace: VARIANTS.index(trace.variant)).variant
     if gate not in {result.variant for result in results}:

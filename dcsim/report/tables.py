@@ -176,6 +176,39 @@ def resource_table(result: "RunResult") -> Table:
     return table
 
 
+def queue_line(result: "RunResult") -> str:
+    """How long frames took when they came as they did, or at which rate they would be kept up with."""
+    if result.queue is None:
+        return (
+            f"frames queue up: {result.queue_growth_fps:.3g} more each second; "
+            f"{result.soc} keeps up with {_max_fps(result)} fps"
+        )
+    queue = result.queue
+    p50, p95, p99 = (
+        quantity(ps_to_s(ps), "s") for ps in (queue.latency_p50_ps, queue.latency_p95_ps, queue.latency_p99_ps)
+    )
+    return (
+        f"latency of {queue.arrivals.n_frames:,} {queue.arrivals.kind} frames: median {p50}, 95 % within {p95}, 99 % "
+        f"within {p99}; {queue.n_misses:,} missed {quantity(ps_to_s(queue.deadline_ps), 's')}, at most "
+        f"{queue.n_waiting_most:,} waited; cold frame {quantity(result.cold_latency_s, 's')}; "
+        f"{quantity(result.clock_hz, 'Hz')} at {result.volts:g} V"
+    )
+
+
+def placement_table(result: "RunResult") -> Table:
+    """Where weights and outputs of each layer lie, and why."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2), title="placement", title_justify="left")
+    for name in ("layer", "weights", "why", "output", "why", "tiles", "from DRAM", "to DRAM"):
+        right = name in ("tiles", "from DRAM", "to DRAM")
+        table.add_column(name, justify="right" if right else "left", no_wrap=True)
+    for use in result.layers:
+        weights = "" if not use.why_weights else "SRAM" if use.weights_resident else "DRAM"
+        moved = [quantity(n_bytes, "B") for n_bytes in (use.dram_read_bytes, use.dram_write_bytes)]
+        output = "DRAM" if use.output_spilled else "SRAM"
+        table.add_row(use.layer, weights, use.why_weights, output, use.why_output, f"{use.n_tiles:,}", *moved)
+    return table
+
+
 def soc_table(soc: "SocSpec") -> Table:
     """Every number of a chip with its source."""
     table = Table(

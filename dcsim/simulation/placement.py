@@ -9,9 +9,13 @@ cache) lies in DRAM.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
-from dcsim.config import did_you_mean
+import yaml
+
+from dcsim.config import did_you_mean, load_spec
 from dcsim.errors import SimulationError
+from dcsim.files import write_bytes
 from dcsim.simulation.layer_plan import LayerPlan, Places, expands, plan_layer
 from dcsim.soc import dram, sram
 from dcsim.soc.dram_spec import NoDram
@@ -117,6 +121,16 @@ def fixed(trace: Trace, placement: Placement) -> FixedPlacement:
         weights=tuple(plan.layer.name for plan in placement.layers if plan.weights_resident),
         activations=tuple(names[index] for index in sorted(placement.activations_in_sram)),
     )
+
+
+def save(placement: FixedPlacement, path: Path) -> None:
+    """Write a placement as YAML, whole or not at all. Raises OutputError."""
+    write_bytes(path, yaml.safe_dump(placement.model_dump(mode="json"), sort_keys=False).encode())
+
+
+def load_placement(path: Path) -> FixedPlacement:
+    """What `save` wrote. Raises ConfigError."""
+    return load_spec(FixedPlacement, path)
 
 
 def _given(

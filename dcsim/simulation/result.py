@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dcsim.simulation.frames import Queue
 from dcsim.soc.ledger import COMPONENTS, LedgerRow, by_component_pj, total_pj
-from dcsim.soc.spec import OperatingPoint
+from dcsim.soc.spec import FixedPlacement, OperatingPoint
 from dcsim.units import PS_PER_S, ps_to_s, watts_from_pj
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class RunResult:
         latency_s: steady-state median from arrival to last write-back; None when frames queue without bound.
         queue: what waiting did to frames; None when they queue without bound.
         resources, layers: where time went, and what each layer did.
+        placement: what stays in SRAM, by name.
         resident_bytes, peak_sram_bytes: weights kept in SRAM across frames; most SRAM held at any layer.
     """
 
@@ -87,6 +88,7 @@ class RunResult:
     queue: Queue | None
     resources: tuple[ResourceUse, ...]
     layers: tuple[LayerUse, ...]
+    placement: FixedPlacement
     resident_bytes: int
     peak_sram_bytes: int
 

@@ -5,7 +5,7 @@ from dcsim.simulation.energy import FrameTimes, frame_ledger
 from dcsim.simulation.frame import Frame
 from dcsim.simulation.frames import Arrivals, Queue, serve
 from dcsim.simulation.layer_plan import LayerPlan
-from dcsim.simulation.placement import Placement, place
+from dcsim.simulation.placement import Placement, fixed, place
 from dcsim.simulation.replay import replay_frame
 from dcsim.simulation.result import LayerUse, ResourceUse, RunResult
 from dcsim.soc import dram
@@ -112,6 +112,7 @@ def _result_at(
             for name, meter in steady.meters.items()
         ),
         layers=tuple(_layer_use(plan, steady) for plan in placement.layers),
+        placement=fixed(trace, placement),
         resident_bytes=placement.resident_bytes,
         peak_sram_bytes=placement.peak_bytes,
     )
