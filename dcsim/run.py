@@ -20,9 +20,9 @@ from dcsim.prepare import (
     synthetic_traces,
     trace_variants,
 )
-from dcsim.simulation.simulate import PERIODIC, simulate
 from dcsim.simulation.frames import Arrivals
 from dcsim.simulation.result import RunResult
+from dcsim.simulation.simulate import PERIODIC, Engine, simulate
 from dcsim.soc.spec import FixedPlacement, SocSpec
 from dcsim.traces.trace import Trace
 from dcsim.zoo import Network, find_network
@@ -87,6 +87,7 @@ def run(
     post_training: PostTraining | None = None,
     context: int | None = None,
     tokens: int | None = None,
+    engine: Engine = "event",
     listener: Listener = SILENT,
 ) -> RunReport:
     """Compress (or reuse), trace, replay, judge.
@@ -102,6 +103,7 @@ def run(
         post_training: compress without training, as this says, instead of by a recipe; the dataset may then be inputs
             alone, on which outputs before and after are compared.
         context, tokens: see `trace`.
+        engine: see `simulate`.
 
     Raises:
         DcsimError: bad input of any kind, before anything is left half done.
@@ -122,7 +124,7 @@ def run(
     else:
         compression = compress(network, recipe, weights=weights, dataset=dataset, fresh=fresh, listener=listener)
         traces = trace_variants(found, compression, chosen, batch, listener)
-    return judge(traces, soc, fps, budget, gate)
+    return judge(traces, soc, fps, budget, gate, engine=engine)
 
 
 def _without_training(
@@ -154,11 +156,12 @@ def judge(
     arrivals: Arrivals = PERIODIC,
     deadline_s: float | None = None,
     placement: FixedPlacement | None = None,
+    engine: Engine = "event",
 ) -> RunReport:
     """Replay traces of one network on one chip and hold each against the budget. Raises DcsimError.
 
     Args:
-        arrivals, deadline_s, placement: see `simulate`.
+        arrivals, deadline_s, placement, engine: see `simulate`.
     """
     budget = load_budget(budget) if isinstance(budget, str) else budget
     names = {trace.network for trace in traces}
@@ -166,7 +169,8 @@ def judge(
         listed = ", ".join(f"{trace.network} {trace.variant}" for trace in traces)
         raise ConfigError(f"expected traces of one network, one for each variant; found {listed}")
     results = tuple(
-        simulate(trace, soc, fps, arrivals=arrivals, deadline_s=deadline_s, placement=placement) for trace in traces
+        simulate(trace, soc, fps, arrivals=arrivals, deadline_s=deadline_s, placement=placement, engine=engine)
+        for trace in traces
     )
     verdicts = tuple(check(result, budget) if budget else None for result in results)
     gate = gate or max(traces, key=lambda trace: VARIANTS.index(trace.variant)).variant

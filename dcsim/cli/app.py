@@ -29,6 +29,13 @@ class VariantName(StrEnum):
     huffman = "huffman"
 
 
+class EngineName(StrEnum):
+    """How a frame is worked out, as words of the command line."""
+
+    event = "event"
+    analytic = "analytic"
+
+
 class Initialization(StrEnum):
     """Where k-means begins, as words of the command line."""
 
@@ -83,6 +90,9 @@ ContextOption = Annotated[
 ]
 TokensOption = Annotated[
     int | None, typer.Option("--tokens", min=1, help="Of a language model: tokens it reads in a step.")
+]
+EngineOption = Annotated[
+    EngineName, typer.Option("--engine", help="Replay every tile (event), or repeat equal tiles in closed form.")
 ]
 JsonOption = Annotated[
     Path | None, typer.Option("--json", help="Write the result as JSON; - for stdout, then nothing else goes there.")

@@ -13,6 +13,8 @@ from dcsim.cli.app import (
     ContextOption,
     DataOption,
     DensityOption,
+    EngineName,
+    EngineOption,
     FpsOption,
     FreshOption,
     GateOption,
@@ -54,6 +56,7 @@ def run(
     centroids: CentroidsOption = None,
     context: ContextOption = None,
     tokens: TokensOption = None,
+    engine: EngineOption = EngineName.event,
     json: JsonOption = None,
     plot: PlotOption = None,
 ) -> None:
@@ -88,6 +91,7 @@ def run(
             post_training=overrides.post_training() if post_training else None,
             context=context,
             tokens=tokens,
+            engine=engine.value,
             listener=listener,
         )
     show(report, json, plot)

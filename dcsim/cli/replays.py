@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from dcsim.cli.app import FpsOption, GateOption, JsonOption, PlotOption, SocOption, app, finish, require_outputs, show
+from dcsim.cli.app import (
+    EngineName,
+    EngineOption,
+    FpsOption,
+    GateOption,
+    JsonOption,
+    PlotOption,
+    SocOption,
+    app,
+    finish,
+    require_outputs,
+    show,
+)
 
 
 class ArrivalName(StrEnum):
@@ -37,6 +49,7 @@ def simulate(
     save_placement: Annotated[
         Path | None, typer.Option("--save-placement", help="Write what stays in SRAM as YAML, to be given again.")
     ] = None,
+    engine: EngineOption = EngineName.event,
     json: JsonOption = None,
     plot: PlotOption = None,
     ledger: Annotated[
@@ -61,6 +74,7 @@ def simulate(
         arrivals=Arrivals(arrivals.value, frames, jitter, seed),
         deadline_s=deadline,
         placement=load_placement(placement) if placement else None,
+        engine=engine.value,
     )
     (result,) = report.results
     if ledger:

@@ -186,17 +186,17 @@ def _sparse_work(layer: Layer, array: SparseArray) -> pe_array.ArrayWork:
     """All steps on PEs that skip zeros; nonzeros of an input are counted over all steps together."""
     from dcsim.soc import sparse_array  # compiled, and most chips have another array
 
-    bitmap = layer.weight_bitmap if layer.n_weights_nonzero < layer.n_weights else None
-    return sparse_array.work(
+    work = sparse_array.work(
         array,
         layer.n_groups,
         layer.m * layer.n_steps,
         layer.n,
         layer.k,
-        bitmap,
+        layer.weight_bitmap,
         layer.column_nonzeros,
         layer.n_weights_nonzero if layer.n_weights else layer.n_groups * layer.n * layer.k,
     )
+    return work.array_work()
 
 
 def _decode_work(layer: Layer) -> decoder.DecodeWork:

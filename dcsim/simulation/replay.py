@@ -13,7 +13,7 @@ import simpy
 from dcsim.simulation.frame import Frame, Meter
 from dcsim.simulation.layer_plan import LayerPlan
 from dcsim.simulation.placement import Placement
-from dcsim.simulation.tiles import EngineCost, TileCosts, Transfer, tile_costs
+from dcsim.simulation.tiles import EngineCost, TileCosts, Transfer, n_steps_of, tile_costs
 from dcsim.soc import dram, sram
 from dcsim.soc.spec import OperatingPoint, SocSpec
 from dcsim.traces.trace import INPUT
@@ -96,7 +96,7 @@ class _Replay:
         self.tiles = [
             _Tile(plan, cost, number == 0, number == len(costs) - 1)
             for plan in placement.layers
-            for costs in (tile_costs(plan, soc),)
+            for costs in (tile_costs(plan, soc, n_steps_of(plan)),)
             for number, cost in enumerate(costs)
         ]
         self.frame = Frame()

@@ -1,9 +1,11 @@
 """From a trace and a chip to a result: place, replay a cold and a steady frame, queue frames, add up energy."""
 
+from typing import Literal
+
 from dcsim.errors import SimulationError
 from dcsim.simulation.energy import FrameTimes, frame_ledger
 from dcsim.simulation.frame import Frame
-from dcsim.simulation.frames import Arrivals, Queue, serve
+from dcsim.simulation.frames import Arrivals, serve
 from dcsim.simulation.layer_plan import LayerPlan
 from dcsim.simulation.placement import Placement, fixed, place
 from dcsim.simulation.replay import replay_frame
@@ -14,6 +16,7 @@ from dcsim.soc.spec import FixedPlacement, OperatingPoint, SocSpec, load_soc
 from dcsim.traces.trace import Trace
 from dcsim.units import ps_to_s, s_to_ps
 
+Engine = Literal["event", "analytic"]
 LEAST_FPS = 1e-6
 PERIODIC = Arrivals()
 
@@ -26,6 +29,7 @@ def simulate(
     arrivals: Arrivals = PERIODIC,
     deadline_s: float | None = None,
     placement: FixedPlacement | None = None,
+    engine: Engine = "event",
 ) -> RunResult:
     """Replay `trace` on `soc` with inferences arriving at `fps` per second.
 
@@ -34,6 +38,8 @@ def simulate(
         arrivals: how frames arrive; evenly if not said.
         deadline_s: from arrival to last write-back; until the next frame is due if not said.
         placement: what stays in SRAM, instead of what the chip's file says or dcsim finds.
+        engine: `event` replays every tile; `analytic` takes all tiles of a layer for the same, counts the same, and is
+            much faster on large networks.
 
     Raises:
         SimulationError: fps or deadline is not a positive number, or the network does not fit the SoC's memories.
@@ -49,9 +55,7 @@ def simulate(
     period_ps = s_to_ps(trace.batch / fps)
     deadline_ps = period_ps if deadline_s is None else s_to_ps(deadline_s)
     placed = place(trace, soc)
-    results = [
-        _result_at(trace, soc, point, fps, placed, arrivals, deadline_ps) for point in _points(soc)
-    ]
+    results = [_result_at(trace, soc, point, fps, placed, arrivals, deadline_ps, engine) for point in _points(soc)]
     in_time = [result for result in results if result.service_ps <= min(period_ps, deadline_ps)]
     if in_time:
         return min(in_time, key=lambda result: result.energy_pj_per_frame)
@@ -81,9 +85,11 @@ def _result_at(
     placement: Placement,
     arrivals: Arrivals,
     deadline_ps: int,
+    engine: Engine,
 ) -> RunResult:
-    steady = replay_frame(placement, soc, point, cold=False)
-    cold = replay_frame(placement, soc, point, cold=True) if placement.resident_bytes else steady
+    frame = replay_frame if engine == "event" else _analytic_frame
+    steady = frame(placement, soc, point, False)
+    cold = frame(placement, soc, point, True) if placement.resident_bytes else steady
     arrival_period_ps = s_to_ps(trace.batch / fps)
     period_ps = max(arrival_period_ps, steady.service_ps)
     sustainable = steady.service_ps <= arrival_period_ps
@@ -116,6 +122,12 @@ def _result_at(
         resident_bytes=placement.resident_bytes,
         peak_sram_bytes=placement.peak_bytes,
     )
+
+
+def _analytic_frame(placement: Placement, soc: SocSpec, point: OperatingPoint, cold: bool) -> Frame:
+    from dcsim.simulation.pipeline import analytic_frame  # compiled, and most replays do without
+
+    return analytic_frame(placement, soc, point, cold)
 
 
 def _layer_use(plan: LayerPlan, frame: Frame) -> LayerUse:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from dcsim.simulation.layer_plan import LayerPlan
 from dcsim.soc import decoder, dram, pe_array, sram
+from dcsim.soc.array_spec import SparseArray
 from dcsim.soc.spec import SocSpec
 from dcsim.traces.trace import Layer
 from dcsim.units import bytes_to_bits, shares
@@ -52,9 +53,13 @@ class TileCosts(NamedTuple):
     write: WriteCost
 
 
-def tile_costs(plan: LayerPlan, soc: SocSpec) -> list[TileCosts]:
-    """The costs of every tile of a layer in order; each count sums to the layer's total exactly."""
-    n_steps = min(plan.n_tiles, MAX_STEPS)
+def n_steps_of(plan: LayerPlan) -> int:
+    """Parts in which a layer is replayed."""
+    return min(plan.n_tiles, MAX_STEPS)
+
+
+def tile_costs(plan: LayerPlan, soc: SocSpec, n_steps: int) -> list[TileCosts]:
+    """A layer cut into `n_steps`, in order; each count sums to the layer's total exactly."""
     loaded = plan.layer.stored_bytes if plan.weights_resident else 0
     written = _transfers(soc, (plan.dram_write_bytes,), n_steps)
     n_output_writes = shares(sram.n_accesses(soc.sram, bytes_to_bits(plan.output_bytes)), n_steps)
@@ -67,6 +72,21 @@ def tile_costs(plan: LayerPlan, soc: SocSpec) -> list[TileCosts]:
         strict=True,
     )
     return [TileCosts(*costs) for costs in stages]
+
+
+def frame_counts(cost: TileCosts) -> dict[tuple[str, str], int]:
+    """Events of a steady-state frame by component and action; of a layer that is one tile, all of them."""
+    fetch, decode, compute, write = cost.fetch, cost.decode, cost.compute, cost.write
+    counts = {
+        ("dram", "read"): fetch.n_bursts,
+        ("dram", "write"): write.dram.n_bursts,
+        ("dram", "activate"): fetch.n_rows + write.dram.n_rows,
+        ("dram_io", "transfer"): fetch.n_bursts + write.dram.n_bursts,
+        ("sram", "read"): decode.n_sram_reads + compute.n_sram_reads + write.dram.n_sram_accesses,
+        ("sram", "write"): fetch.n_sram_accesses + decode.n_sram_writes + compute.n_sram_writes + write.n_sram_writes,
+    }
+    counts |= {("array", event): count for event, count in compute.events.items()}
+    return counts | {("decoder", event): count for event, count in decode.events.items()}
 
 
 def _fetched_regions(plan: LayerPlan) -> tuple[int, ...]:
@@ -104,10 +124,12 @@ def _decode_costs(plan: LayerPlan, soc: SocSpec, n_steps: int) -> list[EngineCos
     layer, work, n_passes = plan.layer, plan.decode, plan.n_decode_passes
     streams = [_stream_parts(layer, stream, n_steps) for stream in layer.decoded_streams()]
     tiles = zip(*streams, strict=True) if streams else [()] * n_steps
+    # PEs with memories of their own read entries there, as events of the array
+    in_pes = isinstance(soc.array, SparseArray) and not plan.expanded_bits
     events = {"entropy_symbol": work.n_entropy_symbols, "lookup": work.n_lookups, "gap": work.n_gaps}
     return _engine_costs(
         [n_passes * decoder.decode_cycles(soc.decoder, decoder.DecodeWork(tile, 0, 0, 0)) for tile in tiles],
-        n_passes * sram.n_accesses(soc.sram, bytes_to_bits(layer.read_bytes)),
+        0 if in_pes else n_passes * sram.n_accesses(soc.sram, bytes_to_bits(layer.read_bytes)),
         sram.n_accesses(soc.sram, plan.expanded_bits),
         {event: n_passes * count for event, count in events.items()},
     )

@@ -22,7 +22,7 @@ from dcsim.artifact import VARIANTS, Layout, StoredTensor, Variant
 from dcsim.artifact.packing import Shared, pack_sparse
 from dcsim.codec import huffman, relative_index
 from dcsim.codec.relative_index import Nonzeros
-from dcsim.tables import WeightedSpec
+from dcsim.tables import LinearSpec, WeightedSpec
 from dcsim.traces.stored import StoredWeight, plain_weight
 
 #: assumption where no mean length is stated: share of the code width that is left after Huffman coding. In Deep
@@ -37,9 +37,13 @@ Counts = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class DrawnWeight:
-    """A layer's weights as they lie in the file of each variant, and how many are not zero."""
+    """A layer's weights as they lie in the file of each variant, how many are not zero, and which.
+
+    `bitmap` has N x K flags, eight to a byte, lowest bit first.
+    """
 
     n_nonzero: int
+    bitmap: bytes
     stored: Mapping[Variant, StoredWeight]
 
 
@@ -53,7 +57,25 @@ def drawn_weight(layer: WeightedSpec, seed: int) -> DrawnWeight:
         found = StoredWeight.of(pack(layer, variant, nonzeros, shared))
         smallest = min(smallest, found, key=lambda weight: weight.n_bytes)
         stored[variant] = smallest
-    return DrawnWeight(len(nonzeros.skips), stored)
+    return DrawnWeight(len(nonzeros.skips), _bitmap(layer.n_weights, nonzeros), stored)
+
+
+def _bitmap(n_weights: int, nonzeros: Nonzeros) -> bytes:
+    places = np.cumsum(nonzeros.skips, dtype=np.int64)
+    places += np.arange(len(places))
+    flags = np.zeros(n_weights, np.bool_)
+    flags[places] = True
+    return np.packbits(flags, bitorder="little").tobytes()
+
+
+@lru_cache(maxsize=1024)
+def drawn_columns(layer: LinearSpec, seed: int) -> tuple[int, ...]:
+    """1 for each input that is not zero, else 0: as many as the density says, each as likely as any other."""
+    generator = np.random.default_rng([seed, *layer.name.encode(), *b".inputs"])
+    columns = np.zeros(layer.n_inputs, np.int64)
+    columns[: round(layer.n_inputs * layer.activation_density)] = 1
+    generator.shuffle(columns)
+    return tuple(columns.tolist())
 
 
 def weight_name(layer: WeightedSpec) -> str:

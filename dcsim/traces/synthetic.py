@@ -20,7 +20,7 @@ from dcsim import __version__
 from dcsim.artifact import Block, Variant
 from dcsim.codec.relative_index import MAX_GAP_BITS
 from dcsim.tables import LayerSpec, LinearSpec, Placed, WeightedSpec, place
-from dcsim.traces.drawn import drawn_weight, mean_code_bits, mean_length_bits, weight_name
+from dcsim.traces.drawn import drawn_columns, drawn_weight, mean_code_bits, mean_length_bits, weight_name
 from dcsim.traces.stored import StoredWeight, plain_weight
 from dcsim.traces.trace import OWN, Layer, Trace
 from dcsim.units import FP32_BITS, bits_to_bytes
@@ -115,6 +115,7 @@ def _with_weights(layer: Layer, spec: WeightedSpec, variant: Variant, batch: int
     n_pixels = layer.n_outputs // batch // n_outputs
     n_macs = n_pixels * spec.n_weights
     density = 1.0 if variant == "dense" else spec.weight_density
+    is_drawn = _is_drawn(spec)
     return replace(
         layer,
         input_shapes=((batch, spec.n_inputs),) if isinstance(spec, LinearSpec) else layer.input_shapes,
@@ -132,20 +133,32 @@ def _with_weights(layer: Layer, spec: WeightedSpec, variant: Variant, batch: int
         stored_bytes=stored.n_bytes,
         read_bytes=stored.n_bytes,
         blocks=stored.blocks,
+        weight_bitmap=drawn_weight(spec, seed).bitmap if is_drawn and variant != "dense" else None,
+        column_nonzeros=_column_nonzeros(spec, batch, seed) if is_drawn else None,
     )
+
+
+def _column_nonzeros(spec: WeightedSpec, batch: int, seed: int) -> tuple[int, ...] | None:
+    """How many examples have each input; all the same ones, for the table says how many and not which."""
+    return tuple(batch * n for n in drawn_columns(spec, seed)) if isinstance(spec, LinearSpec) else None
+
+
+def _is_drawn(layer: WeightedSpec) -> bool:
+    return layer.huffman_bits_per_gap is None and _n_nonzero_expected(layer) <= DRAWN_NONZEROS
 
 
 def stored_weight(layer: WeightedSpec, variant: Variant, seed: int) -> tuple[int, StoredWeight]:
     """How many of the layer's weights are not zero, and how the variant's file stores them."""
     if variant == "dense":
         return layer.n_weights, plain_weight(weight_name(layer), layer.n_weights)
-    n_expected = _n_nonzero_expected(layer)
-    if layer.huffman_bits_per_gap is None and n_expected <= DRAWN_NONZEROS:
+    if _is_drawn(layer):
         drawn = drawn_weight(layer, seed)
         return drawn.n_nonzero, drawn.stored[variant]
     blocks = expected_blocks(layer, variant)
     n_bytes = sum(bits_to_bytes(block.n_bits) for block in blocks)
-    return n_expected, StoredWeight(weight_name(layer), layer.n_weights, variant, n_bytes, blocks, addressable=False)
+    return _n_nonzero_expected(layer), StoredWeight(
+        weight_name(layer), layer.n_weights, variant, n_bytes, blocks, addressable=False
+    )
 
 
 # --- sizes by formula ----------------------------------------------------------------------------------------------

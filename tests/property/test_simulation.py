@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from dcsim.errors import SimulationError
 from dcsim.simulation.placement import Placement, place
-from dcsim.simulation.simulate import simulate
 from dcsim.simulation.result import RunResult
-from dcsim.simulation.tiles import tile_costs
+from dcsim.simulation.simulate import simulate
+from dcsim.simulation.tiles import n_steps_of, tile_costs
 from dcsim.soc import dram, sram
 from dcsim.soc.dram_spec import BankedDram
 from dcsim.soc.spec import SocSpec, load_soc
@@ -248,7 +248,7 @@ def test_the_sram_never_holds_more_than_it_has(trace: Trace, soc: SocSpec) -> No
 @given(trace=traces(), soc=chips())
 def test_tiles_of_a_layer_add_up_to_the_layer(trace: Trace, soc: SocSpec) -> None:
     for plan in place(trace, soc).layers:
-        costs = tile_costs(plan, soc)
+        costs = tile_costs(plan, soc, n_steps_of(plan))
         assert sum(cost.fetch.n_bytes for cost in costs) == plan.dram_read_bytes
         assert sum(cost.load.n_bytes for cost in costs) == plan.weights_resident * plan.layer.stored_bytes
         assert sum(cost.write.dram.n_bytes for cost in costs) == plan.dram_write_bytes

@@ -120,7 +120,10 @@ def test_a_size_outside_the_table_is_refused_with_file_and_line(capacity_kib: in
     text = (shipped("configs") / "soc" / "mobile45.yaml").read_text()
     altered = text.replace("capacity_kib: 512\n", f"capacity_kib: {capacity_kib}\n")
     line = altered.splitlines().index("sram:") + 1
-    with pytest.raises(ConfigError, match=rf"^own\.yaml:{line}: sram: capacity_kib: expected 8 to 8192, .*found {capacity_kib}; .*extrapolate"):
+    with pytest.raises(
+        ConfigError,
+        match=rf"^own\.yaml:{line}: sram: capacity_kib: expected 8 to 8192, .*found {capacity_kib}; .*extrapolate",
+    ):
         parse_spec(SocSpec, altered, "own.yaml")
 
 
@@ -137,7 +140,8 @@ def test_more_banks_are_looked_up_where_the_table_has_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("capacity_kib", "n_banks", "found"), [(512, 16, "1024 KiB, 2048 KiB"), (1024, 2, "none"), (512, 8, "256 KiB, 1024 KiB")]
+    ("capacity_kib", "n_banks", "found"),
+    [(512, 16, "1024 KiB, 2048 KiB"), (1024, 2, "none"), (512, 8, "256 KiB, 1024 KiB")],
 )
 def test_other_banks_are_refused(capacity_kib: int, n_banks: int, found: str) -> None:
     with pytest.raises(ValueError, match=f"n_banks {n_banks}: the table has {found} of this cell and width"):

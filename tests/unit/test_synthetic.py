@@ -349,3 +349,28 @@ def test_its_trace_is_saved_and_loaded(table_file: Path, tmp_path: Path) -> None
     trace = trace_network(str(table_file), "shared")
     trace.save(tmp_path / "t.parquet")
     assert Trace.load(tmp_path / "t.parquet") == trace
+
+
+def test_a_drawn_linear_layer_says_which_of_its_weights_and_inputs_are_not_zero() -> None:
+    network = table_network(
+        {
+            "n_inputs": 300,
+            "n_outputs": 200,
+            "weight_density": 0.1,
+            "activation_density": 0.4,
+            "huffman_bits_per_gap": None,
+        }
+    )
+    (layer,) = synthesize(network, "huffman", batch=2).layers
+    assert layer.weight_bitmap is not None
+    assert layer.column_nonzeros is not None
+    flags = np.unpackbits(np.frombuffer(layer.weight_bitmap, np.uint8), bitorder="little")[: 300 * 200]
+    assert flags.sum() == layer.n_weights_nonzero
+    assert (sum(layer.column_nonzeros), set(layer.column_nonzeros)) == (2 * 120, {0, 2})  # 40 % of 300, twice
+    assert synthesize(network, "dense").layers[0].weight_bitmap is None
+
+
+def test_a_layer_whose_sizes_are_by_formula_does_not_know_which() -> None:
+    network = table_network({"n_inputs": 300, "n_outputs": 200, "huffman_bits_per_gap": 3.0})
+    (layer,) = synthesize(network, "huffman").layers
+    assert (layer.weight_bitmap, layer.column_nonzeros) == (None, None)

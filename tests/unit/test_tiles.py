@@ -6,7 +6,7 @@ import pytest
 
 from dcsim.artifact import Block
 from dcsim.simulation.placement import LayerPlan, place
-from dcsim.simulation.tiles import MAX_STEPS, TileCosts, tile_costs
+from dcsim.simulation.tiles import MAX_STEPS, TileCosts, n_steps_of, tile_costs
 from dcsim.soc.spec import SocSpec
 from dcsim.traces.trace import Layer
 from tests.builders import PLAIN, STREAM_DECODER, chip, coded, linear, network, shipped_chip
@@ -20,7 +20,7 @@ STREAMING = {"sram.capacity_kib": 7, "decoder": STREAM_DECODER}
 
 def tiles(layer: Layer, soc: SocSpec) -> tuple[LayerPlan, list[TileCosts]]:
     (plan,) = place(network(layer), soc).layers
-    return plan, tile_costs(plan, soc)
+    return plan, tile_costs(plan, soc, n_steps_of(plan))
 
 
 def total(costs: list[TileCosts], of: Callable[[TileCosts], int]) -> int:
