@@ -176,7 +176,6 @@ def _at(
     fps: Floats,
 ) -> Estimates:
     """All points at one operating point."""
-    soc = points.soc
     nominal_hz, nominal_volts = (points[key].numbers(_number) for key in ("clock_hz", "volts"))
     clock_hz = nominal_hz if choice is None else np.full_like(nominal_hz, choice.clock_hz)
     volts = nominal_volts if choice is None else np.full_like(nominal_volts, choice.volts)
@@ -325,12 +324,8 @@ def _static(
     retained = together(points["sram"], points["idle"]).numbers(lambda pair: _retained(*pair))
     runs = points["idle"].numbers(lambda part: float(not isinstance(part, Fault) and part.logic == "run"))
     gates = points["idle"].numbers(lambda part: float(not isinstance(part, Fault) and part.logic == "power_gate"))
-    clock_watts, leak_watts = (
-        points["logic"].numbers(
-            lambda part, key=key: 0.0 if isinstance(part, Fault) else mw_to_watts(getattr(part, key))
-        )
-        for key in ("clock_mw", "leakage_mw")
-    )
+    clock_watts = points["logic"].numbers(lambda part: 0.0 if isinstance(part, Fault) else mw_to_watts(part.clock_mw))
+    leak_watts = points["logic"].numbers(lambda part: 0.0 if isinstance(part, Fault) else mw_to_watts(part.leakage_mw))
     always_on = points["always_on_mw"].numbers(lambda mw: 0.0 if isinstance(mw, Fault) else mw_to_watts(mw))
     return [
         ("dram_background", active_ps * power("active_watts") + (awake_ps - active_ps) * power("standby_watts")),

@@ -124,11 +124,8 @@ def _changed(soc: SocSpec, key: str, values: Mapping[str, Any]) -> Any:
         for parent in parents:
             branch = branch[parent]
         branch[last] = value
-    adapter = TypeAdapter(
-        Annotated[field.annotation, *field.metadata, field]
-        if field.discriminator
-        else Annotated[field.annotation, *field.metadata]
-    )
+    checked: Any = Annotated[(field.annotation, *field.metadata, field)]
+    adapter: TypeAdapter[Any] = TypeAdapter(checked)
     try:
         return adapter.validate_python(tree)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Work of a GEMM on the array: cycles and operand traffic follow from its kind and size, not from a chosen reuse factor."""
+"""Work of a GEMM on the array: cycles and operand traffic follow from kind and size, not from a chosen reuse factor."""
 
 from dataclasses import astuple, dataclass
 

@@ -18,7 +18,9 @@ def fault(cell: str, access_width_bits: int, n_banks: int, capacity_kib: int, ex
     sizes = [size for size, _ in points(cell, access_width_bits, n_banks, "rd_pJ")]
     if n_banks > 1 and capacity_kib not in sizes:
         found = ", ".join(f"{size} KiB" for size in sizes) or "none"
-        return f"n_banks {n_banks}: the table has {found} of this cell and width, found {capacity_kib} KiB; use n_banks 1"
+        return (
+            f"n_banks {n_banks}: the table has {found} of this cell and width, found {capacity_kib} KiB; use n_banks 1"
+        )
     if n_banks == 1 and not extrapolate and not sizes[0] <= capacity_kib <= sizes[-1]:
         return (
             f"capacity_kib: expected {sizes[0]} to {sizes[-1]}, the sizes of the CACTI table, found {capacity_kib}; "
