@@ -246,10 +246,7 @@ def _frames(points: DesignPoints, shapes: Varied[_Shape | Fault], clock_hz: Floa
         assert isinstance(found, _Shape)
         _, hz, cycles, memories, coders, _ = zip(*(frames.values[number] for number in numbers), strict=True)
         rates = speeds(np.array(hz), np.array(cycles), np.array(memories), np.array(coders))
-        times = np.zeros((len(numbers), kernels.N_RESULTS), np.int64)
-        ends_ps = np.zeros(len(found.layers), np.int64)
-        kernels.run_points(found.layers, found.n_buffers, rates, False, True, times, ends_ps)
-        results[numbers] = times
+        results[numbers], _ = kernels.run_points(found.layers, found.n_buffers, rates, cold=False, skips=True)
     return results[frames.index]
 
 

@@ -85,8 +85,7 @@ def analytic_frame(placement: Placement, soc: SocSpec, point: OperatingPoint, co
         np.array([dram_speed(soc.dram, soc.idle.dram)]),
         np.array([decoder_speed(soc.decoder)]),
     )
-    times, ends_ps = np.zeros((1, kernels.N_RESULTS), np.int64), np.zeros(len(layers), np.int64)
-    kernels.run_points(layers, soc.tiles.n_buffers, rates, cold, True, times, ends_ps)
+    times, ends_ps = kernels.run_points(layers, soc.tiles.n_buffers, rates, cold, skips=True)
     service_ps, awake_ps, active_ps, busy_ps = (int(time_ps) for time_ps in times[0])
     frame = Frame(service_ps=service_ps, dram_window_ps=(0, awake_ps) if active_ps else None)
     totals = {"decoder": 0, "array": 0, "sram": 0}

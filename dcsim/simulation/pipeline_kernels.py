@@ -7,6 +7,10 @@ or two tiles before, whole repetitions are skipped: what is left to do is closed
 import numba
 import numpy as np
 
+# Reference counts of arrays would take half of the time: all memory belongs to the caller.
+compiled = numba.njit(cache=True, error_model="numpy", _nrt=False)
+inlined = numba.njit(cache=True, error_model="numpy", _nrt=False, inline="always")
+
 # columns of `layers`, shape (n_layers, N_COLUMNS), int64: counts of a whole layer
 (
     N_STEPS,
@@ -64,7 +68,7 @@ FETCHED, DECODED, COMPUTED, LAYERS_DONE, FETCH_SLOTS, EXPAND_SLOTS, OUTPUT_SLOTS
 PS_PER_S = 1e12
 
 
-@numba.njit(cache=True)
+@compiled
 def _transfer_ps(n_bursts, n_rows, rates, point):  # type: ignore[no-untyped-def]
     """Without a turnaround: see `dram.transfer_ps`."""
     n_channels = rates[point, N_CHANNELS]
@@ -73,7 +77,7 @@ def _transfer_ps(n_bursts, n_rows, rates, point):  # type: ignore[no-untyped-def
     return max(bursts_ps, rows_ps, n_bursts * rates[point, READ_PS])
 
 
-@numba.njit(cache=True)
+@compiled
 def _decode_cycles(layers, layer, rates, point):  # type: ignore[no-untyped-def]
     """Of one tile: see `decoder.decode_cycles`."""
     n_streams, symbols_per_cycle = layers[layer, N_STREAMS], rates[point, SYMBOLS_PER_CYCLE]
@@ -109,7 +113,7 @@ def _decode_cycles(layers, layer, rates, point):  # type: ignore[no-untyped-def]
 ) = range(13)
 
 
-@numba.njit(cache=True)
+@compiled
 def _fill_tiles(layers, rates, point, tiles):  # type: ignore[no-untyped-def]
     """Durations of one tile of every layer."""
     cycle_ps = PS_PER_S / rates[point, CLOCK_HZ]
@@ -170,7 +174,7 @@ FEWEST_TO_SKIP = 6
 ) = range(15)
 
 
-@numba.njit(cache=True)
+@inlined
 def _wake(p, processes, shared):  # type: ignore[no-untyped-def]
     processes[p, STATUS] = RUNS
     processes[p, WAKE_AT_PS] = shared[NOW_PS]
@@ -178,14 +182,14 @@ def _wake(p, processes, shared):  # type: ignore[no-untyped-def]
     shared[NEXT_SEQUENCE] += 1
 
 
-@numba.njit(cache=True)
+@inlined
 def _sleep_until(p, processes, shared, time_ps):  # type: ignore[no-untyped-def]
     processes[p, WAKE_AT_PS] = time_ps
     processes[p, SEQUENCE] = shared[NEXT_SEQUENCE]
     shared[NEXT_SEQUENCE] += 1
 
 
-@numba.njit(cache=True)
+@inlined
 def _advance(gate, processes, gates, shared):  # type: ignore[no-untyped-def]
     gates[gate] += 1
     for p in range(N_PROCESSES):
@@ -193,7 +197,7 @@ def _advance(gate, processes, gates, shared):  # type: ignore[no-untyped-def]
             _wake(p, processes, shared)
 
 
-@numba.njit(cache=True)
+@inlined
 def _takes(p, resource, processes, queues, shared):  # type: ignore[no-untyped-def]
     """Take the port or the channel, or line up for it."""
     if shared[PORT_TAKEN + resource]:
@@ -205,7 +209,7 @@ def _takes(p, resource, processes, queues, shared):  # type: ignore[no-untyped-d
     return True
 
 
-@numba.njit(cache=True)
+@inlined
 def _leave(resource, processes, queues, shared):  # type: ignore[no-untyped-def]
     """Hand the port or the channel to the process that asked first, or set it free."""
     if shared[PORT_QUEUED + resource] == 0:
@@ -217,7 +221,7 @@ def _leave(resource, processes, queues, shared):  # type: ignore[no-untyped-def]
         queues[resource, place] = queues[resource, place + 1]
 
 
-@numba.njit(cache=True)
+@compiled
 def _use(p, channel, wrote, engine_ps, port_ps, processes, queues, shared, rates, point):  # type: ignore[no-untyped-def]
     """Use the port beside the channel (channel 1) or an engine (0); whether it is done rather than waiting."""
     while True:
@@ -261,7 +265,7 @@ def _use(p, channel, wrote, engine_ps, port_ps, processes, queues, shared, rates
             return True
 
 
-@numba.njit(cache=True)
+@compiled
 def _finish_tile(p, layers, tiles, processes, gates, shared):  # type: ignore[no-untyped-def]
     """Give back buffers, tell the next stage, and go on to the next tile."""
     layer = processes[p, LAYER]
@@ -287,7 +291,7 @@ def _finish_tile(p, layers, tiles, processes, gates, shared):  # type: ignore[no
             processes[p, STATUS] = ENDED
 
 
-@numba.njit(cache=True)
+@compiled
 def _step(p, layers, tiles, cold, processes, gates, queues, shared, rates, point):  # type: ignore[no-untyped-def]
     """Let a process go on until it waits; 1 when it finished the write-back of a tile, for a look around."""
     while processes[p, STATUS] != ENDED:
@@ -345,7 +349,7 @@ def _step(p, layers, tiles, cold, processes, gates, queues, shared, rates, point
     return 0
 
 
-@numba.njit(cache=True)
+@compiled
 def _stands_alike(processes, gates, queues, shared, back, old_processes, old_gates, old_queues, old_shared):  # type: ignore[no-untyped-def]
     """Whether the pipeline stands as it stood: processes at the same points, the same times away from there.
 
@@ -382,7 +386,7 @@ def _stands_alike(processes, gates, queues, shared, back, old_processes, old_gat
     return streams == (old_shared[back, CHANNEL_FREE_PS] == old_shared[back, NOW_PS])
 
 
-@numba.njit(cache=True)
+@compiled
 def _skip(layers, processes, gates, shared, back, old_processes, old_gates, old_shared):  # type: ignore[no-untyped-def]
     """Repeat what happened since then as often as the layer has whole repetitions left for every process."""
     furthest = 0
@@ -415,7 +419,7 @@ def _skip(layers, processes, gates, shared, back, old_processes, old_gates, old_
         shared[LAST_USE_PS] += moved_ps
 
 
-@numba.njit(cache=True)
+@compiled
 def _next_process(processes):  # type: ignore[no-untyped-def]
     """Whose event is next; -1 when all have ended."""
     best = -1
@@ -432,29 +436,44 @@ def _next_process(processes):  # type: ignore[no-untyped-def]
     return best
 
 
-@numba.njit(cache=True)
-def _run(layers, tiles, cold, n_buffers, rates, point, skips, layer_ends_ps):  # type: ignore[no-untyped-def]
-    """One frame from an empty pipeline; the registers of what is shared at its end."""
-    processes, gates = np.zeros((N_PROCESSES, N_REGISTERS), np.int64), np.zeros(N_GATES, np.int64)
-    queues, shared = np.zeros((2, N_PROCESSES), np.int64), np.zeros(N_SHARED, np.int64)
+@compiled
+def _run(  # type: ignore[no-untyped-def]
+    layers,
+    tiles,
+    cold,
+    n_buffers,
+    rates,
+    point,
+    skips,
+    ends_ps,
+    processes,
+    gates,
+    queues,
+    shared,
+    old_processes,
+    old_gates,
+    old_queues,
+    old_shared,
+):
+    """One frame from an empty pipeline. `old_*` is how it stood one and two tiles ago, the later one at `newest`."""
+    processes[:, :] = 0
+    gates[:] = 0
+    shared[:] = 0
     gates[FETCH_SLOTS] = gates[EXPAND_SLOTS] = gates[OUTPUT_SLOTS] = n_buffers
     shared[CHANNEL_FREE_PS] = shared[FIRST_USE_PS] = -1
     shared[NEXT_SEQUENCE] = N_PROCESSES
     for p in range(N_PROCESSES):
         processes[p, SEQUENCE] = p
-    # how it stood one and two tiles ago, the later one at `newest`
-    old_processes, old_gates = np.zeros((2, N_PROCESSES, N_REGISTERS), np.int64), np.zeros((2, N_GATES), np.int64)
-    old_queues, old_shared = np.zeros((2, 2, N_PROCESSES), np.int64), np.zeros((2, N_SHARED), np.int64)
     known_layer, n_known, newest = -1, 0, 0
     while True:
         best = _next_process(processes)
         if best < 0:
-            return shared
+            return
         shared[NOW_PS] = processes[best, WAKE_AT_PS]
         while _step(best, layers, tiles, cold, processes, gates, queues, shared, rates, point):
             layer = processes[WRITE, LAYER]
             if processes[WRITE, STEP] == 0:
-                layer_ends_ps[layer - 1] = shared[NOW_PS]
+                ends_ps[layer - 1] = shared[NOW_PS]
                 continue
             if not skips or layers[layer, N_STEPS] < FEWEST_TO_SKIP:
                 continue
@@ -472,15 +491,64 @@ def _run(layers, tiles, cold, n_buffers, rates, point, skips, layer_ends_ps):  #
                 n_known = 0
                 continue
             newest = 1 - newest
-            old_processes[newest, :, :] = processes
-            old_gates[newest, :] = gates
-            old_queues[newest, :, :] = queues
-            old_shared[newest, :] = shared
+            for p in range(N_PROCESSES):
+                for register in range(N_REGISTERS):
+                    old_processes[newest, p, register] = processes[p, register]
+                for resource in range(2):
+                    old_queues[newest, resource, p] = queues[resource, p]
+            for gate in range(N_GATES):
+                old_gates[newest, gate] = gates[gate]
+            for register in range(N_SHARED):
+                old_shared[newest, register] = shared[register]
             n_known += 1
 
 
-@numba.njit(cache=True)
-def run_points(layers, n_buffers, rates, cold, skips, results, layer_ends_ps):  # type: ignore[no-untyped-def]
+@compiled
+def _run_points(  # type: ignore[no-untyped-def]
+    layers,
+    n_buffers,
+    rates,
+    cold,
+    skips,
+    results,
+    ends_ps,
+    tiles,
+    processes,
+    gates,
+    queues,
+    shared,
+    old_processes,
+    old_gates,
+    old_queues,
+    old_shared,
+):
+    for point in range(rates.shape[0]):
+        _fill_tiles(layers, rates, point, tiles)
+        _run(
+            layers,
+            tiles,
+            cold,
+            n_buffers,
+            rates,
+            point,
+            skips,
+            ends_ps,
+            processes,
+            gates,
+            queues,
+            shared,
+            old_processes,
+            old_gates,
+            old_queues,
+            old_shared,
+        )
+        results[point, SERVICE_PS] = shared[NOW_PS]
+        results[point, DRAM_AWAKE_PS] = shared[LAST_USE_PS] - shared[FIRST_USE_PS] if shared[FIRST_USE_PS] >= 0 else 0
+        results[point, DRAM_ACTIVE_PS] = shared[ACTIVE_PS]
+        results[point, DRAM_BUSY_PS] = shared[BUSY_PS]
+
+
+def run_points(layers, n_buffers, rates, cold, skips):  # type: ignore[no-untyped-def]
     """One frame at each design point.
 
     Args:
@@ -489,14 +557,14 @@ def run_points(layers, n_buffers, rates, cold, skips, results, layer_ends_ps):  
         rates: (n_points, N_RATES) float64.
         cold: resident weights are loaded first.
         skips: whole repetitions are skipped.
-        results: (n_points, N_RESULTS) int64, written.
-        layer_ends_ps: (n_layers,) int64, written: when each layer was written back at the last point.
+
+    Returns:
+        Times of every point, (n_points, N_RESULTS) int64, and when each layer was written back at the last point,
+        (n_layers,) int64 [ps].
     """
-    tiles = np.zeros((layers.shape[0], N_TILE), np.int64)
-    for point in range(rates.shape[0]):
-        _fill_tiles(layers, rates, point, tiles)
-        shared = _run(layers, tiles, cold, n_buffers, rates, point, skips, layer_ends_ps)
-        results[point, SERVICE_PS] = shared[NOW_PS]
-        results[point, DRAM_AWAKE_PS] = shared[LAST_USE_PS] - shared[FIRST_USE_PS] if shared[FIRST_USE_PS] >= 0 else 0
-        results[point, DRAM_ACTIVE_PS] = shared[ACTIVE_PS]
-        results[point, DRAM_BUSY_PS] = shared[BUSY_PS]
+    results, ends_ps = np.zeros((len(rates), N_RESULTS), np.int64), np.zeros(len(layers), np.int64)
+    state = ((N_PROCESSES, N_REGISTERS), (N_GATES,), (2, N_PROCESSES), (N_SHARED,))
+    memory = [np.zeros(shape, np.int64) for shape in (*state, *((2, *shape) for shape in state))]
+    tiles = np.zeros((len(layers), N_TILE), np.int64)
+    _run_points(layers, n_buffers, rates, cold, skips, results, ends_ps, tiles, *memory)
+    return results, ends_ps
