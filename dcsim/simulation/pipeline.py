@@ -90,13 +90,12 @@ def analytic_frame(placement: Placement, soc: SocSpec, point: OperatingPoint, co
     frame = Frame(service_ps=service_ps, dram_window_ps=(0, awake_ps) if active_ps else None)
     totals = {"decoder": 0, "array": 0, "sram": 0}
     for plan, end_ps in zip(placement.layers, ends_ps.tolist(), strict=True):
-        tiles = tile_costs(plan, soc, n_steps_of(plan))
         (cost,) = tile_costs(plan, soc, 1)
         counts = frame_counts(cost)
         frame.counts |= {(plan.index, *event): count for event, count in counts.items()}
         frame.compute_start_ps[plan.index] = frame.compute_end_ps.get(plan.index - 1, 0)
         frame.compute_end_ps[plan.index] = end_ps
-        totals["decoder"] += sum(tile.decode.n_cycles for tile in tiles)
+        totals["decoder"] += cost.decode.n_cycles
         totals["array"] += cost.compute.n_cycles
         totals["sram"] += (counts["sram", "read"] + counts["sram", "write"]) * port_cycles
     for name, n_cycles in totals.items():

@@ -6,6 +6,10 @@ or two tiles before, whole repetitions are skipped: what is left to do is closed
 
 import numba
 import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 # Reference counts of arrays would take half of the time: all memory belongs to the caller.
 compiled = numba.njit(cache=True, error_model="numpy", _nrt=False)
@@ -548,7 +552,7 @@ def _run_points(  # type: ignore[no-untyped-def]
         results[point, DRAM_BUSY_PS] = shared[BUSY_PS]
 
 
-def run_points(layers, n_buffers, rates, cold, skips):  # type: ignore[no-untyped-def]
+def run_points(layers: Ints, n_buffers: int, rates: Floats, cold: bool, skips: bool) -> tuple[Ints, Ints]:
     """One frame at each design point.
 
     Args:
