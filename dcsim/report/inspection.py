@@ -9,13 +9,13 @@ from rich.console import Group
 from rich.table import Table
 
 from dcsim.codec import huffman
-from dcsim.report.document import SCHEMA_VERSION
 from dcsim.report.tables import percent
 from dcsim.units import bits_to_bytes, bytes_to_bits
 
 if TYPE_CHECKING:
     from dcsim.artifact import CompressedModel, StoredTensor
 
+SCHEMA_VERSION = 1
 LEFT_ALIGNED = ("tensor", "shape", "encoding", "scan", "part")
 
 
