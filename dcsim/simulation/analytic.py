@@ -4,22 +4,21 @@ What each number of a design point touches is worked out once: a placement for e
 array, a frame for every set of speeds, a price for every energy. Points are then put together by adding arrays.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from dcsim.errors import SimulationError
-from dcsim.simulation import pipeline_kernels as kernels
+from dcsim.simulation import pipeline_tables as columns
 from dcsim.simulation.design_points import Axes, DesignPoints, Fault, Varied, together
 from dcsim.simulation.energy import ON_LOGIC_SUPPLY
-from dcsim.simulation.pipeline import decoder_speed, dram_speed, pipeline_layers, speeds
-from dcsim.simulation.placement import Placement, place
-from dcsim.simulation.tiles import frame_counts, tile_costs
+from dcsim.simulation.pipeline import decoder_speed, dram_speed, speeds
+from dcsim.simulation.pipeline_kernels import run_points
+from dcsim.simulation.shapes import Shape, shapes_of
 from dcsim.soc import decoder, dram, pe_array, sram
-from dcsim.soc.dram_spec import BankedDram, ConstantDram
 from dcsim.soc.ledger import COMPONENTS
 from dcsim.soc.spec import OperatingPoint, SocSpec, load_soc
 from dcsim.traces.trace import Trace
@@ -31,9 +30,6 @@ if TYPE_CHECKING:
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Event = tuple[str, str]
-
-#: parts of a chip that decide what is placed where and how often each event happens
-SHAPING = ("sram", "dram", "array", "tiles", "activation_bits", "idle", "placement")
 
 
 @dataclass(frozen=True)
@@ -78,15 +74,6 @@ class Estimates:
         return pd.DataFrame(columns)
 
 
-class _Shape(NamedTuple):
-    """A placement and what follows from it in whole numbers."""
-
-    placement: Placement
-    layers: Ints
-    n_buffers: int
-    counts: dict[Event, int]
-
-
 def estimate(
     trace: Trace, soc: SocSpec | str, axes: Axes | None = None, fps: float | Sequence[float] | Floats = 20
 ) -> Estimates:
@@ -113,7 +100,7 @@ def estimate(
     if not ((rates_hz > 0) & np.isfinite(rates_hz)).all():
         raise SimulationError("every frame rate must be a positive number")
     period_ps = np.round(trace.batch * PS_PER_S / rates_hz).astype(np.int64)
-    shapes = _shapes(trace, points)
+    shapes = shapes_of(trace, points)
     found = [_at(trace, points, shapes, choice, period_ps, rates_hz) for choice in _choices(soc)]
     return _most_frugal(found, period_ps)
 
@@ -125,52 +112,10 @@ def _choices(soc: SocSpec) -> list[OperatingPoint | None]:
     return [None if soc.operating_point == "nominal" else soc.operating_points[soc.operating_point]]
 
 
-def _shapes(trace: Trace, points: DesignPoints) -> Varied[_Shape | Fault]:
-    """Placements and counts of the distinct shapes that occur."""
-    combined = together(*(points[key].map(_shape_of) for key in SHAPING))
-    _, first = np.unique(combined.index, return_index=True)
-    shapes = []
-    for point in first.tolist():
-        values = {key: points[key].values[points[key].index[point]] for key in SHAPING}
-        shapes.append(_shape(trace, points.soc, values))
-    return Varied(tuple(shapes), combined.index)
-
-
-def _shape_of(part: Any) -> Any:
-    """What of a part of the chip shapes placement and counts."""
-    if isinstance(part, ConstantDram):
-        return (part.kind, part.capacity_mib, part.access_width_bits)
-    if isinstance(part, BankedDram):
-        return (part.kind, part.capacity_mib, part.n_channels, part.burst_bytes, part.row_bytes, part.address_map)
-    if hasattr(part, "capacity_kib"):
-        return (part.capacity_kib, part.access_width_bits)
-    if hasattr(part, "mac_format"):
-        return tuple((key, value) for key, value in part.model_dump().items() if not key.startswith("pj_"))
-    if hasattr(part, "logic"):
-        return part.sram == "off"
-    return part
-
-
-def _shape(trace: Trace, soc: SocSpec, values: Mapping[str, Any]) -> _Shape | Fault:
-    for value in values.values():
-        if isinstance(value, Fault):
-            return value
-    shaped = soc.model_copy(update=dict(values))
-    try:
-        placement = place(trace, shaped)
-    except SimulationError as error:
-        return Fault(str(error))
-    counts: dict[Event, int] = {}
-    for plan in placement.layers:
-        for event, count in frame_counts(tile_costs(plan, shaped, 1)[0]).items():
-            counts[event] = counts.get(event, 0) + count
-    return _Shape(placement, pipeline_layers(placement, shaped), shaped.tiles.n_buffers, counts)
-
-
 def _at(
     trace: Trace,
     points: DesignPoints,
-    shapes: Varied[_Shape | Fault],
+    shapes: Varied[Shape | Fault],
     choice: OperatingPoint | None,
     period_ps: Ints,
     fps: Floats,
@@ -181,7 +126,7 @@ def _at(
     volts = nominal_volts if choice is None else np.full_like(nominal_volts, choice.volts)
     fault_index, faults = _faults(points, shapes)
     times = _frames(points, shapes, clock_hz, fault_index)
-    service_ps = times[:, kernels.SERVICE_PS]
+    service_ps = times[:, columns.SERVICE_PS]
     lasting_ps = np.maximum(period_ps, service_ps)
     energy = np.zeros((points.n_points, len(COMPONENTS)))
     for (component, _), pj in _dynamic(points, shapes).items():
@@ -192,7 +137,7 @@ def _at(
     energy[fault_index >= 0] = np.nan
     total = energy.sum(axis=1)
     usable = np.where(service_ps > 0, service_ps, 1)
-    whole = [shape if isinstance(shape, _Shape) else None for shape in shapes.values]
+    whole = [shape if isinstance(shape, Shape) else None for shape in shapes.values]
 
     def of_shape(values: list[int]) -> Ints:
         return np.array(values, np.int64)[shapes.index]
@@ -226,7 +171,7 @@ def _faults(points: DesignPoints, shapes: Varied[Any]) -> tuple[Ints, tuple[str,
     return index, tuple(messages)
 
 
-def _frames(points: DesignPoints, shapes: Varied[_Shape | Fault], clock_hz: Floats, fault_index: Ints) -> Ints:
+def _frames(points: DesignPoints, shapes: Varied[Shape | Fault], clock_hz: Floats, fault_index: Ints) -> Ints:
     """Times of a steady frame at every point, found once for each set of speeds. Shape (n_points, N_RESULTS)."""
     port = together(points["sram"], points["clock_hz"]).map(lambda pair: _sound(_port_cycles, *pair))
     memory = together(points["dram"], points["idle"]).map(lambda pair: _sound(_dram_speed, *pair))
@@ -236,17 +181,17 @@ def _frames(points: DesignPoints, shapes: Varied[_Shape | Fault], clock_hz: Floa
     shape = Varied(tuple(range(len(shapes.values))), shapes.index)
     sound = Varied((True, False), (fault_index >= 0).astype(np.int64))
     frames = together(shape, clock, port, memory, coder, sound)
-    results = np.zeros((len(frames.values), kernels.N_RESULTS), np.int64)
+    results = np.zeros((len(frames.values), columns.N_RESULTS), np.int64)
     of_shape: dict[int, list[int]] = {}
     for number, (place_number, *_, is_sound) in enumerate(frames.values):
         if is_sound:
             of_shape.setdefault(place_number, []).append(number)
     for place_number, numbers in of_shape.items():
         found = shapes.values[place_number]
-        assert isinstance(found, _Shape)
+        assert isinstance(found, Shape)
         _, hz, cycles, memories, coders, _ = zip(*(frames.values[number] for number in numbers), strict=True)
         rates = speeds(np.array(hz), np.array(cycles), np.array(memories), np.array(coders))
-        results[numbers], _ = kernels.run_points(found.layers, found.n_buffers, rates, cold=False, skips=True)
+        results[numbers], _ = run_points(found.layers, found.n_buffers, rates, cold=False, skips=True)
     return results[frames.index]
 
 
@@ -263,7 +208,7 @@ def _dram_speed(memory: dram.Dram, idle: Any) -> Any:
     return dram_speed(memory, idle.dram)
 
 
-def _dynamic(points: DesignPoints, shapes: Varied[_Shape | Fault]) -> dict[Event, Floats]:
+def _dynamic(points: DesignPoints, shapes: Varied[Shape | Fault]) -> dict[Event, Floats]:
     """Energy of every event of a frame at the nominal voltage [pJ], each of shape (n_points,)."""
     clock_hz = points.soc.clock_hz  # energies do not depend on it
     prices: dict[str, dict[str, Floats]] = {}
@@ -284,7 +229,7 @@ def _dynamic(points: DesignPoints, shapes: Varied[_Shape | Fault]) -> dict[Event
     for component, actions in prices.items():
         for action, pj in actions.items():
             event = (component, action)
-            counts = [shape.counts.get(event, 0) if isinstance(shape, _Shape) else 0 for shape in shapes.values]
+            counts = [shape.counts.get(event, 0) if isinstance(shape, Shape) else 0 for shape in shapes.values]
             if any(counts):
                 energies[event] = np.array(counts, np.float64)[shapes.index] * pj
     return energies
@@ -306,16 +251,16 @@ def _static(
     points: DesignPoints, times: Ints, period_ps: Ints, clock_ratio: Floats, volts_ratio: Floats
 ) -> list[tuple[str, Floats]]:
     """Energy of what is paid by time: see `energy.frame_ledger`. One watt is one pJ per ps."""
-    service_ps = times[:, kernels.SERVICE_PS]
+    service_ps = times[:, columns.SERVICE_PS]
     memory = together(points["dram"], points["idle"])
 
     def power(name: str) -> Floats:
         return memory.numbers(lambda pair: _power(name, *pair))
 
     tail_ps = points["dram"].numbers(lambda part: 0 if isinstance(part, Fault) else dram.sleep_after_ps(part))
-    used = times[:, kernels.DRAM_ACTIVE_PS] > 0
-    awake_ps = np.minimum(times[:, kernels.DRAM_AWAKE_PS] + tail_ps * used, period_ps)
-    active_ps, asleep_ps = times[:, kernels.DRAM_ACTIVE_PS], period_ps - awake_ps
+    used = times[:, columns.DRAM_ACTIVE_PS] > 0
+    awake_ps = np.minimum(times[:, columns.DRAM_AWAKE_PS] + tail_ps * used, period_ps)
+    active_ps, asleep_ps = times[:, columns.DRAM_ACTIVE_PS], period_ps - awake_ps
     idle_ps = period_ps - service_ps
     leakage = points["sram"].numbers(lambda part: 0.0 if isinstance(part, Fault) else _leakage(part)) * volts_ratio
     retained = together(points["sram"], points["idle"]).numbers(lambda pair: _retained(*pair))

@@ -5,9 +5,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dcsim.simulation import pipeline_kernels as kernels
+from dcsim.simulation import pipeline_tables as columns
 from dcsim.simulation.frame import Frame
 from dcsim.simulation.layer_plan import LayerPlan
+from dcsim.simulation.pipeline_kernels import run_points
 from dcsim.simulation.placement import Placement
 from dcsim.simulation.tiles import frame_counts, n_steps_of, tile_costs
 from dcsim.soc import dram, sram
@@ -78,14 +79,14 @@ def analytic_frame(placement: Placement, soc: SocSpec, point: OperatingPoint, co
     Stalls are not told apart, and a layer begins when the one before it ends.
     """
     layers = pipeline_layers(placement, soc)
-    port_cycles = sram.cost(soc.sram, soc.clock_hz).cycles_per_access
+    cycles_per_access = sram.cost(soc.sram, soc.clock_hz).cycles_per_access
     rates = speeds(
         np.array([point.clock_hz]),
-        np.array([port_cycles]),
+        np.array([cycles_per_access]),
         np.array([dram_speed(soc.dram, soc.idle.dram)]),
         np.array([decoder_speed(soc.decoder)]),
     )
-    times, ends_ps = kernels.run_points(layers, soc.tiles.n_buffers, rates, cold, skips=True)
+    times, ends_ps = run_points(layers, soc.tiles.n_buffers, rates, cold, skips=True)
     service_ps, awake_ps, active_ps, busy_ps = (int(time_ps) for time_ps in times[0])
     frame = Frame(service_ps=service_ps, dram_window_ps=(0, awake_ps) if active_ps else None)
     totals = {"decoder": 0, "array": 0, "sram": 0}
@@ -97,7 +98,7 @@ def analytic_frame(placement: Placement, soc: SocSpec, point: OperatingPoint, co
         frame.compute_end_ps[plan.index] = end_ps
         totals["decoder"] += cost.decode.n_cycles
         totals["array"] += cost.compute.n_cycles
-        totals["sram"] += (counts["sram", "read"] + counts["sram", "write"]) * port_cycles
+        totals["sram"] += (counts["sram", "read"] + counts["sram", "write"]) * cycles_per_access
     for name, n_cycles in totals.items():
         frame.meters[name].busy_ps = cycles_to_ps(n_cycles, point.clock_hz)
     frame.meters["dram"].busy_ps = busy_ps
@@ -115,34 +116,34 @@ def pipeline_layers(placement: Placement, soc: SocSpec) -> Ints:
 def _row(plan: LayerPlan, soc: SocSpec) -> list[int]:
     (cost,) = tile_costs(plan, soc, 1)
     fetch, decode, compute, write = cost.fetch, cost.decode, cost.compute, cost.write
-    row = [0] * kernels.N_COLUMNS
+    row = [0] * columns.N_COLUMNS
     streams = list(plan.layer.decoded_streams().values()) if plan.decodes else []
     values = {
-        kernels.N_STEPS: n_steps_of(plan),
-        kernels.DECODES: plan.decodes,
-        kernels.SPILLS_OUTPUT: plan.output_spilled,
-        kernels.WAITS_FOR: max(plan.layer.producers) + 1 if plan.n_input_bytes_spilled else 0,
-        kernels.FETCH_BYTES: fetch.n_bytes,
-        kernels.FETCH_BURSTS: fetch.n_bursts,
-        kernels.FETCH_ROWS: fetch.n_rows,
-        kernels.FETCH_ACCESSES: fetch.n_sram_accesses,
-        kernels.WRITE_BYTES: write.dram.n_bytes,
-        kernels.WRITE_BURSTS: write.dram.n_bursts,
-        kernels.WRITE_ROWS: write.dram.n_rows,
-        kernels.WRITE_ACCESSES: write.dram.n_sram_accesses,
-        kernels.LOAD_BURSTS: cost.load.n_bursts,
-        kernels.LOAD_ROWS: cost.load.n_rows,
-        kernels.LOAD_ACCESSES: cost.load.n_sram_accesses,
-        kernels.DECODE_ACCESSES: decode.n_sram_reads + decode.n_sram_writes,
-        kernels.DECODE_PASSES: plan.n_decode_passes,
-        kernels.COMPUTE_CYCLES: compute.n_cycles,
-        kernels.COMPUTE_ACCESSES: compute.n_sram_reads + compute.n_sram_writes,
-        kernels.OUTPUT_ACCESSES: write.n_sram_writes,
-        kernels.N_STREAMS: len(streams),
+        columns.N_STEPS: n_steps_of(plan),
+        columns.DECODES: plan.decodes,
+        columns.SPILLS_OUTPUT: plan.output_spilled,
+        columns.WAITS_FOR: max(plan.layer.producers) + 1 if plan.n_input_bytes_spilled else 0,
+        columns.FETCH_BYTES: fetch.n_bytes,
+        columns.FETCH_BURSTS: fetch.n_bursts,
+        columns.FETCH_ROWS: fetch.n_rows,
+        columns.FETCH_ACCESSES: fetch.n_sram_accesses,
+        columns.WRITE_BYTES: write.dram.n_bytes,
+        columns.WRITE_BURSTS: write.dram.n_bursts,
+        columns.WRITE_ROWS: write.dram.n_rows,
+        columns.WRITE_ACCESSES: write.dram.n_sram_accesses,
+        columns.LOAD_BURSTS: cost.load.n_bursts,
+        columns.LOAD_ROWS: cost.load.n_rows,
+        columns.LOAD_ACCESSES: cost.load.n_sram_accesses,
+        columns.DECODE_ACCESSES: decode.n_sram_reads + decode.n_sram_writes,
+        columns.DECODE_PASSES: plan.n_decode_passes,
+        columns.COMPUTE_CYCLES: compute.n_cycles,
+        columns.COMPUTE_ACCESSES: compute.n_sram_reads + compute.n_sram_writes,
+        columns.OUTPUT_ACCESSES: write.n_sram_writes,
+        columns.N_STREAMS: len(streams),
     }
     for place, (n_symbols, n_bits) in enumerate(streams):
-        values[kernels.STREAM_SYMBOLS + place] = n_symbols
-        values[kernels.STREAM_BITS + place] = n_bits
+        values[columns.STREAM_SYMBOLS + place] = n_symbols
+        values[columns.STREAM_BITS + place] = n_bits
     for column, value in values.items():
         row[column] = int(value)
     return row

@@ -2,74 +2,106 @@
 
 Within a layer all tiles cost the same, so that the pipeline soon repeats itself. When everything stands as it stood one
 or two tiles before, whole repetitions are skipped: what is left to do is closed form in the number of tiles.
+numba keeps compiled code while this file is unchanged: touch it after changes to `pipeline_steps` or `pipeline_tables`.
 """
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-
-# Reference counts of arrays would take half of the time: all memory belongs to the caller.
-compiled = numba.njit(cache=True, error_model="numpy", _nrt=False)
-inlined = numba.njit(cache=True, error_model="numpy", _nrt=False, inline="always")
-
-# columns of `layers`, shape (n_layers, N_COLUMNS), int64: counts of a whole layer
-(
-    N_STEPS,
-    DECODES,
-    SPILLS_OUTPUT,
-    WAITS_FOR,  # layers that must be written back before fetching starts: it reads a spilled input
-    FETCH_BYTES,
-    FETCH_BURSTS,
-    FETCH_ROWS,
-    FETCH_ACCESSES,
-    WRITE_BYTES,
-    WRITE_BURSTS,
-    WRITE_ROWS,
-    WRITE_ACCESSES,
-    LOAD_BURSTS,
-    LOAD_ROWS,
-    LOAD_ACCESSES,
+from dcsim.simulation.pipeline_steps import step
+from dcsim.simulation.pipeline_tables import (
+    ACTIVE_PS,
+    BEGINS,
+    BITS_PER_CYCLE,
+    BURST_PS,
+    BUSY_PS,
+    CHANNEL_FREE_PS,
+    CHANNEL_QUEUED,
+    CHANNEL_TAKEN,
+    CHANNEL_WROTE,
+    CLOCK_HZ,
+    COMPUTE_ACCESSES,
+    COMPUTE_CYCLES,
     DECODE_ACCESSES,
     DECODE_PASSES,
-    COMPUTE_CYCLES,
-    COMPUTE_ACCESSES,
-    OUTPUT_ACCESSES,
-    N_STREAMS,
-) = range(21)
-MAX_STREAMS = 4
-STREAM_SYMBOLS = N_STREAMS + 1  # so many columns
-STREAM_BITS = STREAM_SYMBOLS + MAX_STREAMS  # and so many
-N_COLUMNS = STREAM_BITS + MAX_STREAMS
-
-# columns of `rates`, shape (n_points, N_RATES), float64
-(
-    CLOCK_HZ,
-    PORT_CYCLES,
-    BURST_PS,  # of one channel, refresh included
-    ROW_PS,
-    READ_PS,  # of a read with those in flight at most, refresh included
-    N_CHANNELS,
-    TURN_PS,
-    WAKE_PS,  # latency of the first access of a frame
-    OPEN_PS,  # latency after a pause
-    SYMBOLS_PER_CYCLE,  # 0: the decoder takes no time
-    BITS_PER_CYCLE,
+    DRAM_ACTIVE_PS,
+    DRAM_AWAKE_PS,
+    DRAM_BUSY_PS,
+    ENDED,
+    EXPAND_SLOTS,
+    EXPANSIONS_HELD,
+    FETCH_ACCESSES,
+    FETCH_BURSTS,
+    FETCH_BYTES,
+    FETCH_ROWS,
+    FETCH_SLOTS,
+    FETCHES_HELD,
+    FEWEST_TO_SKIP,
+    FIRST_USE_PS,
+    GATE,
     LANES,
-    N_RATES,
-) = range(13)
+    LAST_USE_PS,
+    LAYER,
+    LOAD_ACCESSES,
+    LOAD_BURSTS,
+    LOAD_ROWS,
+    N_CHANNELS,
+    N_GATES,
+    N_PROCESSES,
+    N_REGISTERS,
+    N_RESULTS,
+    N_SHARED,
+    N_STEPS,
+    N_STREAMS,
+    N_TILE,
+    NEEDED,
+    NEXT_SEQUENCE,
+    NOW_PS,
+    NUMBER,
+    OUTPUT_ACCESSES,
+    OUTPUT_SLOTS,
+    PHASE,
+    PORT_CYCLES,
+    PORT_QUEUED,
+    PORT_TAKEN,
+    READ_PS,
+    ROW_PS,
+    RUNS,
+    SEQUENCE,
+    SERVICE_PS,
+    START_PS,
+    STATUS,
+    STEP,
+    STREAM_BITS,
+    STREAM_SYMBOLS,
+    SUB,
+    SYMBOLS_PER_CYCLE,
+    T_COMPUTE,
+    T_COMPUTE_PORT,
+    T_DECODE,
+    T_DECODE_PORT,
+    T_FETCH,
+    T_FETCH_PORT,
+    T_HOLDS_SLOT,
+    T_LOAD,
+    T_LOAD_PORT,
+    T_OUTPUT_PORT,
+    T_WRITE,
+    T_WRITE_PORT,
+    UNTIL_PS,
+    WAITS,
+    WAKE_AT_PS,
+    WRITE,
+    WRITE_ACCESSES,
+    WRITE_BURSTS,
+    WRITE_BYTES,
+    WRITE_ROWS,
+    compiled,
+)
+from dcsim.units import PS_PER_S
 
-# columns of the result, int64
-SERVICE_PS, DRAM_AWAKE_PS, DRAM_ACTIVE_PS, DRAM_BUSY_PS, N_RESULTS = range(5)
-
-FETCH, DECODE, COMPUTE, WRITE, N_PROCESSES = range(5)
-RUNS, WAITS, QUEUES, ENDED = range(4)
-PORT, CHANNEL = range(2)
-# gates, in the order of `replay`
-FETCHED, DECODED, COMPUTED, LAYERS_DONE, FETCH_SLOTS, EXPAND_SLOTS, OUTPUT_SLOTS, N_GATES = range(8)
-PS_PER_S = 1e12
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 
 @compiled
@@ -99,24 +131,6 @@ def _decode_cycles(layers, layer, rates, point):  # type: ignore[no-untyped-def]
     return cycles * layers[layer, DECODE_PASSES]
 
 
-# what one tile of a layer takes, int64: durations [ps] and flags
-(
-    T_FETCH,
-    T_FETCH_PORT,
-    T_DECODE,
-    T_DECODE_PORT,
-    T_COMPUTE,
-    T_COMPUTE_PORT,
-    T_OUTPUT_PORT,
-    T_WRITE,
-    T_WRITE_PORT,
-    T_LOAD,
-    T_LOAD_PORT,
-    T_HOLDS_SLOT,
-    N_TILE,
-) = range(13)
-
-
 @compiled
 def _fill_tiles(layers, rates, point, tiles):  # type: ignore[no-untyped-def]
     """Durations of one tile of every layer."""
@@ -138,227 +152,13 @@ def _fill_tiles(layers, rates, point, tiles):  # type: ignore[no-untyped-def]
         tiles[i, T_HOLDS_SLOT] = layers[i, FETCH_BYTES] > 0 or layers[i, WRITE_BYTES] > 0
 
 
-# registers of a process, int64
-(
-    STATUS,
-    WAKE_AT_PS,
-    SEQUENCE,  # of events at one instant, the one that was caused first comes first
-    PHASE,
-    SUB,
-    LAYER,
-    STEP,
-    NUMBER,  # of the tile in the frame
-    START_PS,
-    UNTIL_PS,
-    GATE,
-    NEEDED,
-    N_REGISTERS,
-) = range(13)
-ASKS_FOR_CHANNEL, BEGINS, ASKS_FOR_PORT, HOLDS_PORT, LEAVES_PORT, ENDS = range(6)
-LAST_PHASE = 4  # in which a stage is done with its tile
-FEWEST_TO_SKIP = 6
-
-# registers of what is shared, int64
-(
-    NOW_PS,
-    NEXT_SEQUENCE,
-    PORT_TAKEN,
-    CHANNEL_TAKEN,
-    PORT_QUEUED,
-    CHANNEL_QUEUED,
-    CHANNEL_FREE_PS,
-    CHANNEL_WROTE,
-    FIRST_USE_PS,
-    LAST_USE_PS,
-    ACTIVE_PS,
-    BUSY_PS,
-    FETCHES_HELD,
-    EXPANSIONS_HELD,
-    N_SHARED,
-) = range(15)
-
-
-@inlined
-def _wake(p, processes, shared):  # type: ignore[no-untyped-def]
-    processes[p, STATUS] = RUNS
-    processes[p, WAKE_AT_PS] = shared[NOW_PS]
-    processes[p, SEQUENCE] = shared[NEXT_SEQUENCE]
-    shared[NEXT_SEQUENCE] += 1
-
-
-@inlined
-def _sleep_until(p, processes, shared, time_ps):  # type: ignore[no-untyped-def]
-    processes[p, WAKE_AT_PS] = time_ps
-    processes[p, SEQUENCE] = shared[NEXT_SEQUENCE]
-    shared[NEXT_SEQUENCE] += 1
-
-
-@inlined
-def _advance(gate, processes, gates, shared):  # type: ignore[no-untyped-def]
-    gates[gate] += 1
-    for p in range(N_PROCESSES):
-        if processes[p, STATUS] == WAITS and processes[p, GATE] == gate and gates[gate] >= processes[p, NEEDED]:
-            _wake(p, processes, shared)
-
-
-@inlined
-def _takes(p, resource, processes, queues, shared):  # type: ignore[no-untyped-def]
-    """Take the port or the channel, or line up for it."""
-    if shared[PORT_TAKEN + resource]:
-        queues[resource, shared[PORT_QUEUED + resource]] = p
-        shared[PORT_QUEUED + resource] += 1
-        processes[p, STATUS] = QUEUES
-        return False
-    shared[PORT_TAKEN + resource] = 1
-    return True
-
-
-@inlined
-def _leave(resource, processes, queues, shared):  # type: ignore[no-untyped-def]
-    """Hand the port or the channel to the process that asked first, or set it free."""
-    if shared[PORT_QUEUED + resource] == 0:
-        shared[PORT_TAKEN + resource] = 0
-        return
-    _wake(queues[resource, 0], processes, shared)
-    shared[PORT_QUEUED + resource] -= 1
-    for place in range(shared[PORT_QUEUED + resource]):
-        queues[resource, place] = queues[resource, place + 1]
-
-
 @compiled
-def _use(p, channel, wrote, engine_ps, port_ps, processes, queues, shared, rates, point):  # type: ignore[no-untyped-def]
-    """Use the port beside the channel (channel 1) or an engine (0); whether it is done rather than waiting."""
-    while True:
-        sub = processes[p, SUB]
-        processes[p, SUB] += 1
-        if sub == ASKS_FOR_CHANNEL:
-            if channel and not _takes(p, CHANNEL, processes, queues, shared):
-                return False
-        elif sub == BEGINS:
-            processes[p, START_PS] = shared[NOW_PS]
-            processes[p, UNTIL_PS] = shared[NOW_PS] + engine_ps
-            if channel:
-                if shared[NOW_PS] != shared[CHANNEL_FREE_PS]:
-                    latency_ps = rates[point, WAKE_PS] if shared[FIRST_USE_PS] < 0 else rates[point, OPEN_PS]
-                    processes[p, UNTIL_PS] += np.int64(latency_ps)
-                elif shared[CHANNEL_WROTE] and not wrote:
-                    processes[p, UNTIL_PS] += np.int64(rates[point, TURN_PS])
-        elif sub == ASKS_FOR_PORT:
-            if port_ps and not _takes(p, PORT, processes, queues, shared):
-                return False
-        elif sub == HOLDS_PORT:
-            if port_ps:
-                _sleep_until(p, processes, shared, shared[NOW_PS] + port_ps)
-                return False
-        elif sub == LEAVES_PORT:
-            if port_ps:
-                _leave(PORT, processes, queues, shared)
-            if processes[p, UNTIL_PS] > shared[NOW_PS]:
-                _sleep_until(p, processes, shared, processes[p, UNTIL_PS])
-                return False
-        else:
-            processes[p, SUB] = ASKS_FOR_CHANNEL
-            if channel:
-                if shared[FIRST_USE_PS] < 0:
-                    shared[FIRST_USE_PS] = processes[p, START_PS]
-                shared[LAST_USE_PS] = shared[CHANNEL_FREE_PS] = shared[NOW_PS]
-                shared[ACTIVE_PS] += shared[NOW_PS] - processes[p, START_PS]
-                shared[BUSY_PS] += engine_ps
-                shared[CHANNEL_WROTE] = wrote
-                _leave(CHANNEL, processes, queues, shared)
-            return True
-
-
-@compiled
-def _finish_tile(p, layers, tiles, processes, gates, shared):  # type: ignore[no-untyped-def]
-    """Give back buffers, tell the next stage, and go on to the next tile."""
-    layer = processes[p, LAYER]
-    decodes, spills, holds = layers[layer, DECODES], layers[layer, SPILLS_OUTPUT], tiles[layer, T_HOLDS_SLOT]
-    is_last = processes[p, STEP] + 1 == layers[layer, N_STEPS]
-    if p == COMPUTE and decodes:
-        _advance(EXPAND_SLOTS, processes, gates, shared)
-    if holds and ((p == WRITE and spills) or (not spills and p == (DECODE if decodes else COMPUTE))):
-        _advance(FETCH_SLOTS, processes, gates, shared)
-    if p == WRITE:
-        _advance(OUTPUT_SLOTS, processes, gates, shared)
-        if is_last:
-            _advance(LAYERS_DONE, processes, gates, shared)
-    else:
-        _advance(FETCHED + p, processes, gates, shared)
-    processes[p, PHASE] = 0
-    processes[p, NUMBER] += 1
-    processes[p, STEP] += 1
-    if is_last:
-        processes[p, STEP] = 0
-        processes[p, LAYER] += 1
-        if processes[p, LAYER] == layers.shape[0]:
-            processes[p, STATUS] = ENDED
-
-
-@compiled
-def _step(p, layers, tiles, cold, processes, gates, queues, shared, rates, point):  # type: ignore[no-untyped-def]
-    """Let a process go on until it waits; 1 when it finished the write-back of a tile, for a look around."""
-    while processes[p, STATUS] != ENDED:
-        layer, phase, first = processes[p, LAYER], processes[p, PHASE], processes[p, STEP] == 0
-        gate, needed = -1, np.int64(0)
-        uses, channel, wrote, engine_ps, port_ps = False, 0, 0, np.int64(0), np.int64(0)
-        if p == FETCH:
-            if phase == 0 and first:
-                gate, needed = LAYERS_DONE, layers[layer, WAITS_FOR]
-            elif phase == 1 and cold:
-                engine_ps, port_ps, channel = tiles[layer, T_LOAD], tiles[layer, T_LOAD_PORT], 1
-                uses = engine_ps + port_ps > 0
-            elif phase == 2 and tiles[layer, T_HOLDS_SLOT]:
-                shared[FETCHES_HELD] += 1
-                gate, needed = FETCH_SLOTS, shared[FETCHES_HELD]
-            elif phase == 3 and layers[layer, FETCH_BYTES]:
-                engine_ps, port_ps, channel, uses = tiles[layer, T_FETCH], tiles[layer, T_FETCH_PORT], 1, True
-        elif p == DECODE:
-            if phase == 0:
-                gate, needed = FETCHED, processes[p, NUMBER] + 1
-            elif phase == 1 and layers[layer, DECODES]:
-                shared[EXPANSIONS_HELD] += 1
-                gate, needed = EXPAND_SLOTS, shared[EXPANSIONS_HELD]
-            elif phase == 2 and layers[layer, DECODES]:
-                engine_ps, port_ps, uses = tiles[layer, T_DECODE], tiles[layer, T_DECODE_PORT], True
-        elif p == COMPUTE:
-            if phase == 0:
-                gate, needed = DECODED, processes[p, NUMBER] + 1
-            elif phase == 1 and first:
-                gate, needed = LAYERS_DONE, layer
-            elif phase == 2:
-                gate, needed = OUTPUT_SLOTS, processes[p, NUMBER] + 1
-            elif phase == 3:
-                engine_ps, port_ps, uses = tiles[layer, T_COMPUTE], tiles[layer, T_COMPUTE_PORT], True
-        elif phase == 0:
-            gate, needed = COMPUTED, processes[p, NUMBER] + 1
-        elif phase == 1:
-            port_ps, uses = tiles[layer, T_OUTPUT_PORT], True
-        elif phase == 2 and layers[layer, WRITE_BYTES]:
-            engine_ps, port_ps, uses = tiles[layer, T_WRITE], tiles[layer, T_WRITE_PORT], True
-            channel = wrote = 1
-        if uses and not _use(p, channel, wrote, engine_ps, port_ps, processes, queues, shared, rates, point):
-            return 0
-        if phase < LAST_PHASE:
-            processes[p, PHASE] += 1
-            if gate >= 0 and gates[gate] < needed:
-                processes[p, STATUS] = WAITS
-                processes[p, GATE] = gate
-                processes[p, NEEDED] = needed
-                return 0
-        else:
-            _finish_tile(p, layers, tiles, processes, gates, shared)
-            if p == WRITE:
-                return 1
-    return 0
-
-
-@compiled
-def _stands_alike(processes, gates, queues, shared, back, old_processes, old_gates, old_queues, old_shared):  # type: ignore[no-untyped-def]
+def _stands_alike(state, old, back):  # type: ignore[no-untyped-def]
     """Whether the pipeline stands as it stood: processes at the same points, the same times away from there.
 
     A process that has run ahead of this layer, and waits for nothing that happens in it, does not count.
     """
+    (processes, gates, queues, shared), (old_processes, old_gates, old_queues, old_shared) = state, old
     moved_ps = shared[NOW_PS] - old_shared[back, NOW_PS]
     moved = processes[WRITE, NUMBER] - old_processes[back, WRITE, NUMBER]
     for p in range(N_PROCESSES):
@@ -391,8 +191,9 @@ def _stands_alike(processes, gates, queues, shared, back, old_processes, old_gat
 
 
 @compiled
-def _skip(layers, processes, gates, shared, back, old_processes, old_gates, old_shared):  # type: ignore[no-untyped-def]
+def _skip(layers, state, old, back):  # type: ignore[no-untyped-def]
     """Repeat what happened since then as often as the layer has whole repetitions left for every process."""
+    (processes, gates, _, shared), (old_processes, old_gates, _, old_shared) = state, old
     furthest = 0
     for p in range(N_PROCESSES):
         if processes[p, NUMBER] != old_processes[back, p, NUMBER]:
@@ -441,25 +242,9 @@ def _next_process(processes):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _run(  # type: ignore[no-untyped-def]
-    layers,
-    tiles,
-    cold,
-    n_buffers,
-    rates,
-    point,
-    skips,
-    ends_ps,
-    processes,
-    gates,
-    queues,
-    shared,
-    old_processes,
-    old_gates,
-    old_queues,
-    old_shared,
-):
+def _run(layers, tiles, cold, n_buffers, rates, point, skips, ends_ps, state, old):  # type: ignore[no-untyped-def]
     """One frame from an empty pipeline. `old_*` is how it stood one and two tiles ago, the later one at `newest`."""
+    (processes, gates, queues, shared), (old_processes, old_gates, old_queues, old_shared) = state, old
     processes[:, :] = 0
     gates[:] = 0
     shared[:] = 0
@@ -474,7 +259,7 @@ def _run(  # type: ignore[no-untyped-def]
         if best < 0:
             return
         shared[NOW_PS] = processes[best, WAKE_AT_PS]
-        while _step(best, layers, tiles, cold, processes, gates, queues, shared, rates, point):
+        while step(best, layers, tiles, cold, processes, gates, queues, shared, rates, point):
             layer = processes[WRITE, LAYER]
             if processes[WRITE, STEP] == 0:
                 ends_ps[layer - 1] = shared[NOW_PS]
@@ -486,12 +271,10 @@ def _run(  # type: ignore[no-untyped-def]
             alike = -1
             for age in range(min(n_known, 2)):
                 back = (newest + age) % 2
-                if alike < 0 and _stands_alike(
-                    processes, gates, queues, shared, back, old_processes, old_gates, old_queues, old_shared
-                ):
+                if alike < 0 and _stands_alike(state, old, back):
                     alike = back
             if alike >= 0:
-                _skip(layers, processes, gates, shared, alike, old_processes, old_gates, old_shared)
+                _skip(layers, state, old, alike)
                 n_known = 0
                 continue
             newest = 1 - newest
@@ -508,44 +291,11 @@ def _run(  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _run_points(  # type: ignore[no-untyped-def]
-    layers,
-    n_buffers,
-    rates,
-    cold,
-    skips,
-    results,
-    ends_ps,
-    tiles,
-    processes,
-    gates,
-    queues,
-    shared,
-    old_processes,
-    old_gates,
-    old_queues,
-    old_shared,
-):
+def _run_points(layers, n_buffers, rates, cold, skips, results, ends_ps, tiles, state, old):  # type: ignore[no-untyped-def]
+    shared = state[-1]
     for point in range(rates.shape[0]):
         _fill_tiles(layers, rates, point, tiles)
-        _run(
-            layers,
-            tiles,
-            cold,
-            n_buffers,
-            rates,
-            point,
-            skips,
-            ends_ps,
-            processes,
-            gates,
-            queues,
-            shared,
-            old_processes,
-            old_gates,
-            old_queues,
-            old_shared,
-        )
+        _run(layers, tiles, cold, n_buffers, rates, point, skips, ends_ps, state, old)
         results[point, SERVICE_PS] = shared[NOW_PS]
         results[point, DRAM_AWAKE_PS] = shared[LAST_USE_PS] - shared[FIRST_USE_PS] if shared[FIRST_USE_PS] >= 0 else 0
         results[point, DRAM_ACTIVE_PS] = shared[ACTIVE_PS]
@@ -567,8 +317,9 @@ def run_points(layers: Ints, n_buffers: int, rates: Floats, cold: bool, skips: b
         (n_layers,) int64 [ps].
     """
     results, ends_ps = np.zeros((len(rates), N_RESULTS), np.int64), np.zeros(len(layers), np.int64)
-    state = ((N_PROCESSES, N_REGISTERS), (N_GATES,), (2, N_PROCESSES), (N_SHARED,))
-    memory = [np.zeros(shape, np.int64) for shape in (*state, *((2, *shape) for shape in state))]
+    shapes = ((N_PROCESSES, N_REGISTERS), (N_GATES,), (2, N_PROCESSES), (N_SHARED,))
+    state = tuple(np.zeros(shape, np.int64) for shape in shapes)
+    old = tuple(np.zeros((2, *shape), np.int64) for shape in shapes)
     tiles = np.zeros((len(layers), N_TILE), np.int64)
-    _run_points(layers, n_buffers, rates, cold, skips, results, ends_ps, tiles, *memory)
+    _run_points(layers, n_buffers, rates, cold, skips, results, ends_ps, tiles, state, old)
     return results, ends_ps
