@@ -42,7 +42,7 @@ class Estimates:
         average_power_watts: (n,), power demanded.
         service_ps: (n,), from the start of a steady frame to its last write-back; 0 where there is none.
         sustainable_fps: (n,).
-        dram_bytes_per_frame, resident_bytes: (n,).
+        dram_bytes_per_frame, resident_bytes, peak_sram_bytes: (n,).
         clock_hz, volts: (n,), of the operating point.
         faults: distinct reasons; fault_index: (n,), place in it, or -1.
     """
@@ -54,10 +54,16 @@ class Estimates:
     sustainable_fps: Floats
     dram_bytes_per_frame: Ints
     resident_bytes: Ints
+    peak_sram_bytes: Ints
     clock_hz: Floats
     volts: Floats
     faults: tuple[str, ...]
     fault_index: Ints
+
+    @property
+    def latency_s(self) -> Floats:
+        """Steady latency where frames do not queue up: the service time. Shape (n,)."""
+        return np.where(self.fault_index < 0, self.service_ps / PS_PER_S, np.nan)
 
     def frame(self) -> "pd.DataFrame":
         """One row per point; units in the column names."""
@@ -67,8 +73,9 @@ class Estimates:
             name: getattr(self, name) for name in ("energy_pj_per_frame", "average_power_watts", "sustainable_fps")
         }
         columns |= {f"energy_{name}_pj": self.energy_pj_by_component[:, i] for i, name in enumerate(COMPONENTS)}
-        columns["latency_s"] = np.where(self.fault_index < 0, self.service_ps / PS_PER_S, np.nan)
-        columns |= {name: getattr(self, name) for name in ("dram_bytes_per_frame", "resident_bytes")}
+        columns["latency_s"] = self.latency_s
+        names = ("dram_bytes_per_frame", "resident_bytes", "peak_sram_bytes")
+        columns |= {name: getattr(self, name) for name in names}
         columns |= {name: getattr(self, name) for name in ("clock_hz", "volts")}
         columns["fault"] = np.array([*self.faults, ""], object)[self.fault_index]
         return pd.DataFrame(columns)
@@ -150,6 +157,7 @@ def _at(
         sustainable_fps=np.where(service_ps > 0, trace.batch * PS_PER_S / usable, np.nan),
         dram_bytes_per_frame=of_shape([s.placement.dram_bytes_per_frame if s else 0 for s in whole]),
         resident_bytes=of_shape([s.placement.resident_bytes if s else 0 for s in whole]),
+        peak_sram_bytes=of_shape([s.placement.peak_bytes if s else 0 for s in whole]),
         clock_hz=clock_hz,
         volts=volts,
         faults=faults,

@@ -92,7 +92,7 @@ class _Replay:
     def __init__(self, placement: Placement, soc: SocSpec, point: OperatingPoint, cold: bool) -> None:
         self.soc, self.clock_hz, self.cold = soc, point.clock_hz, cold
         # the SRAM is as many cycles slow at every operating point: it shares the supply of the logic
-        self.port_cycles = sram.cost(soc.sram, soc.clock_hz).cycles_per_access
+        self.cycles_per_access = sram.cost(soc.sram, soc.clock_hz).cycles_per_access
         self.tiles = [
             _Tile(plan, cost, number == 0, number == len(costs) - 1)
             for plan in placement.layers
@@ -220,7 +220,7 @@ class _Replay:
         meter.stall_ps["sram"] += self.now_ps - start_ps - engine_ps
 
     def _use_port(self, n_accesses: int) -> Events:
-        port_ps = cycles_to_ps(n_accesses * self.port_cycles, self.clock_hz)
+        port_ps = cycles_to_ps(n_accesses * self.cycles_per_access, self.clock_hz)
         if port_ps:
             yield from self.port.take()
             yield self.env.timeout(port_ps)

@@ -193,7 +193,7 @@ class Trace:
     def save(self, path: Path | str) -> None:
         """Write the trace as Parquet, whole or not at all. Raises OutputError."""
         rows = [_row(layer) for layer in self.layers]
-        about = {"schema": SCHEMA_VERSION, **self._about(), "sha256": self._digest()}
+        about = {"schema": SCHEMA_VERSION, **self._about(), "sha256": self.digest()}
         schema = _SCHEMA.with_metadata({"dcsim": json.dumps(about, sort_keys=True)})
         with written(Path(path)) as temporary:
             pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary, compression="zstd")
@@ -217,7 +217,7 @@ class Trace:
         digest = about.pop("sha256", None)
         try:
             trace = cls(**about, layers=tuple(_layer(row) for row in table.to_pylist()))
-            intact = digest is None or trace._digest() == digest  # other people's tools need not write one
+            intact = digest is None or trace.digest() == digest  # other people's tools need not write one
         except (TypeError, KeyError, ValueError) as error:
             raise TraceError(f"{path}: columns are missing or of another type: {error}") from error
         if not intact:
@@ -232,7 +232,8 @@ class Trace:
     def _about(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "layers"}
 
-    def _digest(self) -> str:
+    def digest(self) -> str:
+        """SHA-256 over everything in it."""
         digest = hashlib.sha256(json.dumps(self._about(), sort_keys=True).encode())
         for layer in self.layers:
             digest.update(repr(replace(layer, weight_bitmap=None)).encode())

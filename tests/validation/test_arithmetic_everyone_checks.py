@@ -5,6 +5,7 @@ import pytest
 from dcsim.artifact import Variant
 from dcsim.simulation.simulate import simulate
 from dcsim.traces.synthetic import n_entries, synthesize
+from dcsim.validation import seed
 from dcsim.zoo import NetworkSpec, find_network
 from tests.builders import table_network
 
@@ -17,10 +18,19 @@ def one_billion() -> NetworkSpec:
 
 def test_a_billion_connections_at_20_frames_per_second_cost_12_8_watts_for_dram_access() -> None:
     # Han, Mao, Dally, ICLR 2016, section 1: (20 Hz)(1 G)(640 pJ) = 12.8 W
-    result = simulate(synthesize(one_billion(), "dense"), "paper45", fps=20)
+    (compared,) = seed.billion_table()
+    assert compared.found == compared.reference == 12.8
+    assert (compared.tolerance, compared.unit) == (0, "W")
+    result = seed.billion_connections()
     (row,) = [row for row in result.ledger if row.component == "dram"]
     assert (row.action, row.count, row.pj_each) == ("read", 10**9, 640.0)
     assert result.component_watts("dram") == 12.8
+
+
+def test_events_are_priced_as_the_literature_prints_them() -> None:
+    rows = seed.events_table()
+    assert {row.name: row.found for row in rows} == {"fp32 add": 0.9, "SRAM access": 5, "DRAM access": 640}
+    assert all(row.found == row.reference and row.tolerance == 0 for row in rows)
 
 
 def test_the_literatures_chip_has_no_static_power_and_no_decoder_energy() -> None:

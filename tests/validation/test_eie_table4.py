@@ -4,7 +4,6 @@ Han et al., ISCA 2016, arXiv 1602.01528, Table IV, on layers drawn at the densit
 rounded, and real masks are not uniformly random, so two layers are named outliers; nothing is fitted to the times.
 """
 
-import csv
 from functools import cache
 from statistics import mean
 
@@ -15,17 +14,18 @@ from dcsim.soc.sparse_array import SparseWork
 from dcsim.soc.spec import SocSpec, load_soc
 from dcsim.units import kib_to_bytes
 from dcsim.validation import eie
+from dcsim.validation.comparison import Comparison, of, reference_rows
 
 NAMES = ("Alex-6", "Alex-7", "Alex-8", "VGG-6", "VGG-7", "VGG-8", "NT-We", "NT-Wd", "NT-LSTM")
 
 
 @cache
 def errors(quantity: str) -> dict[str, float]:
-    return {row.layer: row.error for row in table() if row.quantity == quantity}
+    return {row.name: row.error for row in of(table(), quantity)}
 
 
 @cache
-def table() -> tuple[eie.EieRow, ...]:
+def table() -> tuple[Comparison, ...]:
     return eie.eie_table()
 
 
@@ -41,30 +41,52 @@ def work_of(network: str, **changes: int) -> SparseWork:
 
 
 def test_all_nine_layers_are_compared() -> None:
-    assert tuple(errors("theoretical_s")) == tuple(errors("actual_s")) == NAMES
-    assert tuple(errors("power_watts")) == NAMES[:6]
+    assert tuple(errors(eie.THEORETICAL)) == tuple(errors(eie.ACTUAL)) == NAMES
+    assert tuple(errors(eie.POWER)) == tuple(errors(eie.ENERGY)) == NAMES[:6]
+
+
+def test_every_row_is_within_its_tolerance() -> None:
+    assert [row for row in table() if not row.ok] == []
+    assert {row.name for row in of(table(), eie.THEORETICAL) if not row.decides} == set(eie.OUTLIERS)
+    assert all(row.decides for row in of(table(), eie.POWER))
 
 
 def test_printed_times_are_taken_in_seconds() -> None:
-    assert next(row for row in table() if row.layer == "VGG-6" and row.quantity == "actual_s").reference == 34.4e-6
+    assert next(row for row in table() if row.name == "VGG-6" and row.quantity == eie.ACTUAL).reference == 34.4e-6
 
 
 def test_theoretical_time_is_within_8_percent_on_average() -> None:
-    assert mean(map(abs, errors("theoretical_s").values())) <= 0.08
+    (row,) = of(table(), f"{eie.THEORETICAL}: mean error")
+    assert row.found == mean(map(abs, errors(eie.THEORETICAL).values())) <= row.reference == 0.08
+
+
+def test_theoretical_time_is_within_8_percent_on_seven_of_nine() -> None:
+    (row,) = of(table(), f"{eie.THEORETICAL}: within 8 %")
+    assert (row.name, row.reference, row.found) == ("of 9", 7, 7)
 
 
 def test_theoretical_time_is_within_8_percent_on_all_but_the_two_named_outliers() -> None:
-    outside = [layer for layer, error in errors("theoretical_s").items() if abs(error) > 0.08]
+    outside = [layer for layer, error in errors(eie.THEORETICAL).items() if abs(error) > 0.08]
     assert tuple(outside) == eie.OUTLIERS == ("Alex-8", "VGG-6")
 
 
 def test_actual_time_is_within_10_percent_on_average() -> None:
-    assert mean(map(abs, errors("actual_s").values())) <= 0.10
+    (row,) = of(table(), f"{eie.ACTUAL}: mean error")
+    assert row.found == mean(map(abs, errors(eie.ACTUAL).values())) <= row.reference == 0.10
 
 
 @pytest.mark.parametrize("layer", NAMES[:6])
-def test_energy_is_within_10_percent_of_600_milliwatts_times_time(layer: str) -> None:
-    assert abs(errors("power_watts")[layer]) <= 0.10
+def test_power_is_within_10_percent_of_600_milliwatts(layer: str) -> None:
+    assert abs(errors(eie.POWER)[layer]) <= 0.10
+
+
+def test_energy_is_within_10_percent_of_600_milliwatts_times_the_printed_time_but_for_the_outliers() -> None:
+    """Those are as much too short as they are too cheap."""
+    rows = of(table(), eie.ENERGY)
+    assert {row.name: row.tolerance for row in rows} == {
+        name: None if name in eie.OUTLIERS else 0.10 for name in eie.WITH_ENERGY
+    }
+    assert rows[0].reference == pytest.approx(0.6 * 30.3e-6)
 
 
 @pytest.mark.parametrize("network", ["eie-alex-6", "eie-alex-7", "eie-alex-8", "eie-vgg-7", "eie-vgg-8"])
@@ -93,8 +115,7 @@ def test_the_layer_fits_the_weight_memories(name: str) -> None:
 
 
 def test_energies_of_the_chip_are_those_of_table_2() -> None:
-    with (eie.DATA / "eie_pe_table2.csv").open(newline="") as stream:
-        rows = list(csv.DictReader(line for line in stream if not line.startswith("#")))
+    rows = reference_rows("eie_pe_table2.csv")
     power_mw = {row["component"]: float(row["power_mw"]) for row in rows if row["component"] != "filler cell"}
     for breakdown in ("type", "module"):
         parts = [float(row["power_mw"]) for row in rows if row["breakdown"] == breakdown]

@@ -11,20 +11,21 @@ import pytest
 
 from dcsim.soc import sram, sram_table
 from dcsim.soc.spec import load_soc
-from tests.builders import chip
+from dcsim.validation.seed import CACHES, caches_table, read_pj
 
 #: KiB -> pJ per 64 bits, Horowitz, ISSCC 2014
 HOROWITZ_PJ = {8: 10.0, 32: 20.0, 1024: 100.0}
 
 
-def read_pj(capacity_kib: int, access_width_bits: int, cell: str) -> float:
-    described = {
-        "kind": "cacti45",
-        "capacity_kib": capacity_kib,
-        "access_width_bits": access_width_bits,
-        "cell": cell,
-    }
-    return sram.cost(chip({"sram": described}).sram, 1_000_000_000).read_pj
+def test_every_cell_but_those_of_a_lower_voltage_is_within_its_tolerance() -> None:
+    rows = caches_table()
+    assert {row.table for row in rows} == {CACHES}
+    assert len(rows) == len(sram_table.CELLS) * (len(HOROWITZ_PJ) + 1)
+    assert [row for row in rows if not row.ok] == []
+    assert {row.name.split(", ")[1] for row in rows if not row.decides} == {"low-operating-power"}
+    compared = {int(row.name.split()[0]): row.reference for row in rows if row.quantity == "energy of 64 bits"}
+    assert compared == HOROWITZ_PJ
+    assert {row.tolerance for row in rows if row.decides} == {0.5, 0.1}  # 0.5 x and 1.5 x are within a factor of two
 
 
 @pytest.mark.parametrize("cell", ["high-performance", "low-standby-power"])
