@@ -1,0 +1,70 @@
+"""The command that runs many design points: sweep."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dcsim.cli.app import app, require_outputs
+
+if TYPE_CHECKING:
+    from dcsim.explore.executors import Executor
+
+
+class ExecutorName(StrEnum):
+    """Who works the points out, as words of the command line."""
+
+    local = "local"
+    dask = "dask"
+
+
+@app.command()
+def sweep(
+    spec: Annotated[str, typer.Argument(help="A sweep of configs/sweep/ or the path of a YAML file.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Folder of traces and shards; run again to go on.")
+    ],
+    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes; one a core unless said.")] = None,
+    executor: Annotated[ExecutorName, typer.Option("--executor", help="Who works it out.")] = ExecutorName.local,
+    scheduler: Annotated[str, typer.Option("--scheduler", help="Of the Dask cluster: tcp://host:port.")] = "",
+    shard: Annotated[str, typer.Option("--shard", help="Do this part only: i/n, such as 2/8.")] = "1/1",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say how many points there are and how long it takes.")
+    ] = False,
+    table: Annotated[Path | None, typer.Option("--table", help="Write all rows: .parquet or .csv.")] = None,
+) -> None:
+    """Work out every combination of a sweep's axes; a run that was stopped goes on where it was."""
+    from dcsim.errors import ConfigError
+    from dcsim.explore.executors import DaskCluster, LocalPool
+    from dcsim.explore.sweep import Share
+    from dcsim.explore.sweep import sweep as run_sweep
+    from dcsim.explore.sweep_spec import load_sweep
+    from dcsim.report.sweeps import expectation, sweep_lines, sweep_table, write_table
+    from dcsim.report.terminal import console, listening
+
+    require_outputs(table)
+    if table and table.suffix not in (".parquet", ".csv"):
+        raise ConfigError(f"cannot write {table}: the name must end in .parquet or .csv")
+    if (executor == ExecutorName.dask) != bool(scheduler):
+        raise ConfigError("--executor dask and --scheduler tcp://host:port belong together")
+    asked, share = load_sweep(spec), Share.of_text(shard)
+    workforce: Executor = DaskCluster(scheduler) if scheduler else LocalPool(workers) if workers else LocalPool()
+    with listening() as listener:
+        listener.say(expectation(asked, output, share, workforce, listener))
+        if dry_run:
+            return
+        found = run_sweep(
+            asked,
+            output,
+            share=share,
+            executor=workforce,
+            listener=listener,
+            progress=lambda done, total: listener.progress("sweep", done, total, ""),
+        )
+    screen = console()
+    for line in sweep_lines(found):
+        screen.print(line, soft_wrap=True)
+    screen.print(sweep_table(found))
+    if table:
+        write_table(found, table)
