@@ -5,7 +5,18 @@ import signal
 import sys
 
 # isort: off - the order in which commands are registered is that of --help
-from dcsim.cli import choices, dram, files, networks, replays, sweeps, traces, validate  # noqa: F401 - registers the commands
+from dcsim.cli import (  # noqa: F401 - registers the commands
+    choices,
+    dram,
+    files,
+    networks,
+    replays,
+    sweeps,
+    traces,
+    validate,
+    verdicts,
+    answers,
+)
 
 # isort: on
 from dcsim.cli.app import app

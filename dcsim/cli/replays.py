@@ -1,4 +1,4 @@
-"""Commands that take traces or chips: simulate, check, soc."""
+"""Commands that take a trace or a chip: simulate, soc."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -10,12 +10,10 @@ from dcsim.cli.app import (
     EngineName,
     EngineOption,
     FpsOption,
-    GateOption,
     JsonOption,
     PlotOption,
     SocOption,
     app,
-    finish,
     require_outputs,
     show,
 )
@@ -90,31 +88,6 @@ def simulate(
         screen.print(queue_line(result), soft_wrap=True)
         if layers:
             screen.print(placement_table(result))
-
-
-@app.command()
-def check(
-    traces: Annotated[list[Path], typer.Argument(help="Traces of one network, one or several variants.")],
-    budget: Annotated[str, typer.Option("--budget", help="A budget of configs/budget/ or a YAML path.")] = "phone",
-    soc: SocOption = "mobile45",
-    fps: FpsOption = 20,
-    gate: GateOption = None,
-    json: JsonOption = None,
-) -> None:
-    """Hold saved traces against a budget. Exit code 0: the gated variant fits; 1: it does not."""
-    from dcsim.report.tables import check_table
-    from dcsim.report.terminal import console
-    from dcsim.run import judge
-    from dcsim.traces.trace import Trace
-
-    require_outputs(json=json)
-    report = judge([Trace.load(path) for path in traces], soc, fps, budget, gate.value if gate else None)
-    if str(json) != "-":
-        for result, verdict in zip(report.results, report.verdicts, strict=True):
-            console().print(f"{result.network}, {result.variant} on {result.soc} at {result.fps:g} fps:")
-            if verdict:
-                console().print(check_table(verdict))
-    finish(report, json)
 
 
 @app.command(name="soc")

@@ -22,9 +22,7 @@ class ExecutorName(StrEnum):
 @app.command()
 def sweep(
     spec: Annotated[str, typer.Argument(help="A sweep of configs/sweep/ or the path of a YAML file.")],
-    output: Annotated[
-        Path, typer.Option("-o", "--output", help="Folder of traces and shards; run again to go on.")
-    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of traces and shards; run again to go on.")],
     workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes; one a core unless said.")] = None,
     executor: Annotated[ExecutorName, typer.Option("--executor", help="Who works it out.")] = ExecutorName.local,
     scheduler: Annotated[str, typer.Option("--scheduler", help="Of the Dask cluster: tcp://host:port.")] = "",
@@ -37,10 +35,11 @@ def sweep(
     """Work out every combination of a sweep's axes; a run that was stopped goes on where it was."""
     from dcsim.errors import ConfigError
     from dcsim.explore.executors import DaskCluster, LocalPool
+    from dcsim.explore.plan import make_plan
     from dcsim.explore.sweep import Share
     from dcsim.explore.sweep import sweep as run_sweep
     from dcsim.explore.sweep_spec import load_sweep
-    from dcsim.report.sweeps import expectation, sweep_lines, sweep_table, write_table
+    from dcsim.report.sweeps import expectation, sweep_lines, sweep_rows, sweep_table, watched, write_table
     from dcsim.report.terminal import console, listening
 
     require_outputs(table)
@@ -51,20 +50,15 @@ def sweep(
     asked, share = load_sweep(spec), Share.of_text(shard)
     workforce: Executor = DaskCluster(scheduler) if scheduler else LocalPool(workers) if workers else LocalPool()
     with listening() as listener:
-        listener.say(expectation(asked, output, share, workforce, listener))
+        plan = make_plan(asked, output, listener)
+        listener.say(expectation(plan, share, workforce))
         if dry_run:
             return
-        found = run_sweep(
-            asked,
-            output,
-            share=share,
-            executor=workforce,
-            listener=listener,
-            progress=lambda done, total: listener.progress("sweep", done, total, ""),
-        )
-    screen = console()
-    for line in sweep_lines(found):
+        found = run_sweep(plan, output, share=share, executor=workforce, progress=watched(listener))
+    rows, screen = sweep_rows(found), console()
+    for line in sweep_lines(found, rows):
         screen.print(line, soft_wrap=True)
-    screen.print(sweep_table(found))
-    if table:
+    if found.n_points:
+        screen.print(sweep_table(found, rows))
+    if table and found.n_points:
         write_table(found, table)

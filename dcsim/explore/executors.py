@@ -1,35 +1,41 @@
 """Who works out the points of a sweep: processes of this machine, or a Dask cluster."""
 
 import os
+import signal
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from dcsim.errors import ConfigError
 
 if TYPE_CHECKING:
     from dcsim.explore.plan import Plan
 
-N_ATTEMPTS = 2
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Task:
     """Points that become one shard."""
 
-    points: tuple[int, ...]
+    points: npt.NDArray[np.int64]
     engine: Literal["analytic", "event"]
+
+    def halves(self) -> "tuple[Task, ...]":
+        """The same work as two tasks."""
+        return tuple(Task(points, self.engine) for points in np.array_split(self.points, 2))
 
 
 class Executor(Protocol):
     """Works out tasks and adds them to the store, in any order."""
 
     def run(self, plan: "Plan", folder: Path, tasks: list[Task]) -> Iterator[int]:
-        """The number of points of each task, as they are done."""
+        """The number of points of each task, or part of one, as they are done."""
         ...
 
 
@@ -46,61 +52,60 @@ class InProcess:
 
 @dataclass
 class LocalPool:
-    """Processes of this machine. A worker that dies is replaced and its task tried once more, then point by point.
+    """Processes of this machine. When one dies, all are replaced, and what they were at is done again alone.
 
-    A point whose worker dies each time is recorded with that error, so that the sweep goes on.
+    Where it dies again, the halves of the task are tried, until the point is found that it dies of. That one is
+    recorded with its error, so that the sweep goes on.
     """
 
     n_workers: int = field(default_factory=lambda: os.cpu_count() or 1)
 
     def run(self, plan: "Plan", folder: Path, tasks: list[Task]) -> Iterator[int]:
         """See Executor."""
-        if not tasks:
-            return
-        waiting = [(task, 1) for task in reversed(tasks)]
+        waiting = tasks[::-1]
         while waiting:
-            died: list[tuple[Task, int]] = []
-            with self._pool(plan, folder, min(self.n_workers, len(waiting))) as pool:
-                running: dict[Future[int], tuple[Task, int]] = {}
-                broken = False
-                while (waiting and not broken) or running:
-                    while waiting and not broken and len(running) < 2 * self.n_workers:
-                        task, attempt = waiting.pop()
+            interrupted: list[Task] = []
+            yield from self._side_by_side(plan, folder, waiting, interrupted)
+            for task in interrupted:
+                yield from self._alone(plan, folder, task)
+
+    def _side_by_side(self, plan: "Plan", folder: Path, waiting: list[Task], interrupted: list[Task]) -> Iterator[int]:
+        """Work from the end of `waiting` until nothing is left, or a worker died while `interrupted` were at work."""
+        with self._pool(plan, folder, min(self.n_workers, len(waiting))) as pool:
+            running: dict[Future[int], Task] = {}
+            try:
+                while running or (waiting and not interrupted):
+                    while waiting and not interrupted and len(running) < 2 * self.n_workers:
+                        task = waiting.pop()
                         try:
-                            running[pool.submit(_work_here, task)] = (task, attempt)
+                            running[pool.submit(_work_here, task)] = task
                         except BrokenProcessPool:
-                            waiting.append((task, attempt))
-                            broken = True
-                    if not running:
-                        break
+                            interrupted.append(task)
                     for future in wait(running, return_when=FIRST_COMPLETED).done:
-                        task, attempt = running.pop(future)
+                        task = running.pop(future)
                         try:
                             yield future.result()
                         except BrokenProcessPool:
-                            broken = True
-                            died.append((task, attempt))
-            for task, attempt in died:
-                yield from self._again(plan, folder, task, attempt)
+                            interrupted.append(task)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)  # what has begun is finished, and no more
+                raise
 
-    def _again(self, plan: "Plan", folder: Path, task: Task, attempt: int) -> Iterator[int]:
-        """A task whose worker died, or died beside it: alone, then point by point."""
+    def _alone(self, plan: "Plan", folder: Path, task: Task) -> Iterator[int]:
+        """A task whose worker died, or died beside it, in a process of its own."""
         from dcsim.explore.sweep import record_failure
 
-        if attempt < N_ATTEMPTS:
-            with self._pool(plan, folder, 1) as pool:
-                try:
-                    yield pool.submit(_work_here, task).result()
-                except BrokenProcessPool:
-                    pass
-                else:
-                    return
+        with self._pool(plan, folder, 1) as pool:
+            try:
+                yield pool.submit(_work_here, task).result()
+                return
+            except BrokenProcessPool:
+                pass
         if len(task.points) == 1:
-            record_failure(plan, folder, task, f"the process that worked it out died, {N_ATTEMPTS} times")
-            yield 1
+            yield record_failure(plan, folder, task, "the process that worked it out died, and again when alone")
             return
-        for point in task.points:
-            yield from self._again(plan, folder, Task((point,), task.engine), 1)
+        for half in task.halves():
+            yield from self._alone(plan, folder, half)
 
     @staticmethod
     def _pool(plan: "Plan", folder: Path, n_workers: int) -> ProcessPoolExecutor:
@@ -112,7 +117,8 @@ _HERE: dict[str, tuple["Plan", Path]] = {}
 
 
 def _begin(plan: "Plan", folder: Path) -> None:
-    """A worker is told once what all its tasks are about."""
+    """A worker is told once what all its tasks are about. Ctrl-C is for the process that gave them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _HERE["plan"] = (plan, folder)
 
 
@@ -125,7 +131,10 @@ def _work_here(task: Task) -> int:
 
 @dataclass
 class DaskCluster:
-    """Workers of a running Dask cluster, which see the same folder and have dcsim installed."""
+    """Workers of a running Dask cluster, which see the same folder and have dcsim installed.
+
+    A task whose workers died as often as the scheduler allows is halved, until the point is found that they die of.
+    """
 
     scheduler: str
 
@@ -133,9 +142,9 @@ class DaskCluster:
         """See Executor. Raises ConfigError when there is no Dask, or no such scheduler."""
         try:
             from distributed import Client, as_completed
+            from distributed.scheduler import KilledWorker
         except ImportError as error:
             raise ConfigError("a Dask cluster needs dask: pip install 'dcsim[dask]'") from error
-        from distributed.scheduler import KilledWorker
 
         from dcsim.explore.sweep import record_failure, work
 
@@ -144,11 +153,23 @@ class DaskCluster:
         except (OSError, ValueError) as error:
             raise ConfigError(f"no Dask scheduler at {self.scheduler}: {error}") from error
         with client:
-            shared = client.scatter(plan, broadcast=True)
-            futures = {client.submit(work, shared, folder.resolve(), task, pure=False): task for task in tasks}
-            for future in as_completed(futures):
+            running: Any = as_completed()
+            task_of: dict[Any, Task] = {}
+
+            def begin(task: Task) -> None:
+                future = client.submit(work, plan, folder.resolve(), task, pure=False)
+                task_of[future] = task
+                running.add(future)
+
+            for task in tasks:
+                begin(task)
+            for future in running if tasks else ():
+                task = task_of.pop(future)
                 try:
                     yield future.result()
                 except KilledWorker as error:
-                    record_failure(plan, folder, futures[future], f"the worker that worked it out died: {error}")
-                    yield len(futures[future].points)
+                    if len(task.points) == 1:
+                        yield record_failure(plan, folder, task, f"the worker that worked it out died: {error}")
+                    else:
+                        for half in task.halves():
+                            begin(half)

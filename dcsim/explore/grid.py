@@ -5,6 +5,8 @@ import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import reduce
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,10 +14,14 @@ import numpy.typing as npt
 
 from dcsim.config import did_you_mean
 from dcsim.errors import ConfigError
-from dcsim.explore.sweep_spec import SweepSpec, Zipped
+from dcsim.explore.sweep_spec import Axis, SweepSpec, Zipped
 
 Ints = npt.NDArray[np.int64]
 Column = npt.NDArray[Any]
+
+#: combinations that are counted one by one, constraints and all; more are a slip of the pen
+MOST_COMBINATIONS = 1 << 36
+LARGEST = (1 << 63) - 1
 
 OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -41,22 +47,37 @@ class Grid:
     axes: tuple[dict[str, Column], ...]
 
     @classmethod
-    def of(cls, spec: SweepSpec, whole: frozenset[str]) -> "Grid":
-        """The grid of a sweep; on paths in `whole`, ranges are rounded to whole numbers, and doubles dropped."""
+    def of(cls, spec: SweepSpec, usual: Mapping[str, Any]) -> "Grid":
+        """The grid of a sweep, values of an axis of one type each, and doubles dropped.
+
+        Args:
+            usual: what a path is without the sweep. Where that is a whole number, ranges are rounded.
+
+        Raises:
+            ConfigError: a fraction where a whole number belongs, or more combinations than anybody can work out.
+        """
         axes = []
         for group in spec.axes:
             members = group.zip if isinstance(group, Zipped) else (group,)
-            columns = {axis.path: _column(axis.points(), axis.path in whole) for axis in members}
-            if len(columns) == 1:
-                ((path, values),) = columns.items()
-                columns = {path: np.array(list(dict.fromkeys(values.tolist())), values.dtype)}
-            axes.append(columns)
-        return cls(tuple(axes))
+            columns = {axis.path: _column(axis, usual.get(axis.path)) for axis in members}
+            first: dict[Any, int] = {}
+            for place, row in enumerate(zip(*(values.tolist() for values in columns.values()), strict=True)):
+                first.setdefault(row, place)
+            axes.append({path: values[list(first.values())] for path, values in columns.items()})
+        grid = cls(tuple(axes))
+        if grid.n_points > MOST_COMBINATIONS:
+            raise ConfigError(f"sweep {spec.name} has {grid.n_points:,} combinations, more than {MOST_COMBINATIONS:,}")
+        return grid
 
     @property
     def lengths(self) -> tuple[int, ...]:
         """Values of each axis."""
         return tuple(len(next(iter(axis.values()))) for axis in self.axes)
+
+    @property
+    def types(self) -> dict[str, str]:
+        """Each path's type of values."""
+        return {path: str(values.dtype) for axis in self.axes for path, values in axis.items()}
 
     @property
     def n_points(self) -> int:
@@ -76,13 +97,38 @@ class Grid:
             found |= {path: values[place] for path, values in axis.items()}
         return found
 
+    def groups(self, points: Ints, paths: tuple[str, ...]) -> list[tuple[tuple[Any, ...], Ints]]:
+        """Values on `paths` that occur together, and places of the points with them; None on a path that is no axis."""
+        code = np.zeros(len(points), np.int64)
+        for axis, place in zip(self.axes, self.places(points), strict=True):
+            own = [axis[path].tolist() for path in paths if path in axis]
+            if own:
+                numbers: dict[Any, int] = {}
+                of_place = [numbers.setdefault(row, len(numbers)) for row in zip(*own, strict=True)]
+                code = code * len(numbers) + np.array(of_place, np.int64)[place]
+        _, first, member_of = np.unique(code, return_index=True, return_inverse=True)
+        columns = self.columns(points[first])
+        rows = zip(*(columns[path].tolist() if path in columns else [None] * len(first) for path in paths), strict=True)
+        return [(row, np.flatnonzero(member_of == number)) for number, row in enumerate(rows)]
 
-def _column(values: tuple[Any, ...], whole: bool) -> Column:
-    if all(isinstance(value, bool) for value in values) or any(isinstance(value, str) for value in values):
+
+def _column(axis: Axis, usual: Any) -> Column:
+    """Values of an axis as an array of bool, int64, float64, or object where some are words."""
+    values = axis.points()
+    if any(isinstance(value, str) for value in values):
         return np.array(values, object)
-    if whole or all(isinstance(value, int) for value in values):
-        return np.array([round(value) for value in values], np.int64)
-    return np.array(values, np.float64)
+    if all(isinstance(value, bool) for value in values):
+        return np.array(values, np.bool_)
+    if isinstance(usual, float):
+        return np.array(values, np.float64)
+    if isinstance(usual, int) and axis.values is None:
+        values = tuple(round(value) for value in values)
+    elif isinstance(usual, int) and any(value != int(value) for value in values):
+        raise ConfigError(f"{axis.path} takes whole numbers, found {next(v for v in values if v != int(v))}")
+    whole = isinstance(usual, int) or all(isinstance(value, int) for value in values)
+    if whole and max(map(abs, values)) > LARGEST:
+        raise ConfigError(f"{axis.path}: {max(values, key=abs)} is too large a number")
+    return np.array(values, np.int64 if whole else np.float64)
 
 
 @dataclass(frozen=True)
@@ -109,38 +155,49 @@ class Constraint:
         return cls(text, tree, paths)
 
     def holds(self, columns: Mapping[str, Column], fixed: Mapping[str, Any]) -> npt.NDArray[np.bool_]:
-        """At which points it holds. Arrays of `columns` have their length."""
+        """At which points it holds. Arrays of `columns` have their length. Raises ConfigError where it has no sense."""
         n_points = len(next(iter(columns.values()))) if columns else 1
-        found = _value(self.tree, {path: columns.get(path, fixed.get(path)) for path in self.paths})
+        names = {path: _comparable(columns.get(path, fixed.get(path))) for path in self.paths}
+        try:
+            with np.errstate(all="ignore"):  # what is divided by zero is larger than anything, or nothing at all
+                found = _value(self.tree, names)
+        except TypeError as error:
+            raise ConfigError(f"constraint {self.text!r}: numbers and words cannot be compared: {error}") from error
         return np.broadcast_to(np.asarray(found, np.bool_), (n_points,))
 
 
+def _comparable(value: Any) -> Any:
+    """Numbers as float64, which neither overflows nor stops at a division by zero; words as they are."""
+    array = np.asarray(value)
+    return value if array.dtype == object or array.dtype.kind == "U" else array.astype(np.float64)
+
+
 def _paths(tree: ast.AST, text: str) -> list[str]:
-    if isinstance(tree, ast.Name | ast.Attribute):
-        return [ast.unparse(tree)]
-    children = list(ast.iter_child_nodes(tree))
-    if not children and not isinstance(tree, ast.Constant | ast.operator | ast.cmpop | ast.unaryop):
-        raise ConfigError(f"constraint {text!r}: {ast.unparse(tree)} has no place in it")
-    if isinstance(tree, ast.Call | ast.Subscript | ast.Lambda):
-        raise ConfigError(f"constraint {text!r}: only arithmetic and comparisons of paths, found {ast.unparse(tree)}")
-    return [path for child in children for path in _paths(child, text)]
+    """The paths in a constraint, which is refused if `_value` could not work it out."""
+    match tree:
+        case ast.Name() | ast.Attribute():
+            return [ast.unparse(tree)]
+        case ast.Constant(value=bool() | int() | float() | str()):
+            return []
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return _paths(operand, text)
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in OPERATORS:
+            return [*_paths(left, text), *_paths(right, text)]
+        case ast.Compare(left=left, ops=ops, comparators=comparators) if all(type(op) in OPERATORS for op in ops):
+            return [path for part in (left, *comparators) for path in _paths(part, text)]
+    raise ConfigError(f"constraint {text!r}: only arithmetic and comparisons of paths, found {ast.unparse(tree)}")
 
 
 def _value(tree: ast.AST, names: Mapping[str, Any]) -> Any:
-    if isinstance(tree, ast.Constant):
-        return tree.value
-    if isinstance(tree, ast.Name | ast.Attribute):
-        return names[ast.unparse(tree)]
-    if isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.USub):
-        return -_value(tree.operand, names)
-    if isinstance(tree, ast.BinOp):
-        return OPERATORS[type(tree.op)](_value(tree.left, names), _value(tree.right, names))
-    if isinstance(tree, ast.Compare):
-        held: Any = True
-        left = _value(tree.left, names)
-        for kind, comparator in zip(tree.ops, tree.comparators, strict=True):
-            right = _value(comparator, names)
-            held = held & OPERATORS[type(kind)](left, right)
-            left = right
-        return held
-    raise ConfigError(f"{ast.unparse(tree)} has no place in a constraint")
+    match tree:
+        case ast.Constant(value=value):
+            return _comparable(value)
+        case ast.UnaryOp(operand=operand):
+            return -_value(operand, names)
+        case ast.BinOp(left=left, op=op, right=right):
+            return OPERATORS[type(op)](_value(left, names), _value(right, names))
+        case ast.Compare(left=left, ops=ops, comparators=comparators):
+            values = [_value(part, names) for part in (left, *comparators)]
+            held = [OPERATORS[type(op)](*pair) for op, pair in zip(ops, pairwise(values), strict=True)]
+            return reduce(operator.and_, held)
+    return names[ast.unparse(tree)]

@@ -1,7 +1,7 @@
 """A sweep made ready: its traces saved, its paths and constraints checked, before any point is worked out."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -10,18 +10,22 @@ import numpy as np
 import numpy.typing as npt
 
 from dcsim import __version__
-from dcsim.config import did_you_mean
+from dcsim.config import describe, did_you_mean
 from dcsim.errors import ConfigError
-from dcsim.explore.grid import Column, Constraint, Grid, Ints
-from dcsim.explore.keys import point_keys
+from dcsim.explore.grid import Constraint, Grid, Ints
+from dcsim.explore.keys import KEY, leaf_hashes, total
+from dcsim.explore.store import Store
 from dcsim.explore.sweep_spec import Axis, SweepSpec
 from dcsim.prepare import SILENT, Listener
 from dcsim.prepare import trace as trace_network
+from dcsim.simulation.simulate import require_fps
 from dcsim.soc.spec import SocSpec, load_soc
 from dcsim.traces.trace import Trace
 
 #: axes that choose or make a trace, in the order of a trace's name
 TRACE_AXES = ("trace", "network", "recipe", "variant", "batch", "context", "tokens")
+NAMED = ("soc", "network", "recipe", "variant")
+COUNTED = ("batch", "context", "tokens")
 NOT_A_NUMBER_OF_THE_CHIP = ("name", "description")
 KEY_VERSION = 1
 
@@ -54,41 +58,38 @@ class Plan:
 
     def keeps(self, points: Ints) -> npt.NDArray[np.bool_]:
         """Which points keep all constraints."""
-        columns = self.grid.columns(points)
         held = np.ones(len(points), np.bool_)
-        for constraint in self.constraints:
-            for soc, members in self.by_soc(columns, len(points)):
+        if self.constraints:
+            columns = self.grid.columns(points)
+            for soc, members in self.by_soc(points):
                 part = {path: values[members] for path, values in columns.items()}
-                held[members] &= constraint.holds(part, {"fps": self.spec.fps, **chip_leaves(soc)})
+                fixed = {"fps": self.spec.fps, **chip_leaves(soc)}
+                for constraint in self.constraints:
+                    held[members] &= constraint.holds(part, fixed)
         return held
 
-    def by_soc(self, columns: Mapping[str, Column], n_points: int) -> list[tuple[SocSpec, Ints]]:
-        """The points of each chip."""
-        return [(self.socs[name or self.spec.soc], members) for (name,), members in groups(columns, ("soc",), n_points)]
+    def by_soc(self, points: Ints) -> list[tuple[SocSpec, Ints]]:
+        """The chips, and places of their points among these."""
+        return [(self.socs[name or self.spec.soc], members) for (name,), members in self.grid.groups(points, ("soc",))]
 
-    def trace_of(self, columns: Mapping[str, Column], n_points: int) -> list[tuple[SavedTrace, Ints]]:
-        """The points of each trace."""
-        return [(self.traces[name], members) for name, members in groups(columns, TRACE_AXES, n_points)]
+    def by_trace(self, points: Ints) -> list[tuple[SavedTrace, Ints]]:
+        """The traces, and places of their points among these."""
+        return [(self.traces[name], members) for name, members in self.grid.groups(points, TRACE_AXES)]
 
     def keys(self, points: Ints, engine: str) -> npt.NDArray[Any]:
         """The key of each point. Shape (n_points,)."""
-        columns = self.grid.columns(points)
-        digests = np.empty(len(points), object)
-        for trace, members in self.trace_of(columns, len(points)):
-            digests[members] = trace.digest
-        keys = np.zeros(len(points), "V16")
-        for soc, members in self.by_soc(columns, len(points)):
-            base = chip_leaves(soc) | {
-                "(fps)": self.spec.fps,
-                "(engine)": engine,
-                "(dcsim)": [__version__, KEY_VERSION],
-            }
-            own = {path: v[members] for path, v in columns.items() if path not in (*TRACE_AXES, "soc", "fps")}
-            own |= {"(trace)": digests[members]}
-            if "fps" in columns:
-                own["(fps)"] = columns["fps"][members]
-            keys[members] = point_keys(base, own, len(members))
-        return keys
+        sums = np.tile(total({"(engine)": engine, "(dcsim)": [__version__, KEY_VERSION]}), (len(points), 1))
+        moved = {path for axis in self.grid.axes for path in axis}
+        for axis, place in zip(self.grid.axes, self.grid.places(points), strict=True):
+            used, index = np.unique(place, return_inverse=True)
+            for path in axis.keys() - {*TRACE_AXES, "soc"}:
+                sums += leaf_hashes(path, axis[path][used])[index]
+        for soc, members in self.by_soc(points):
+            leaves = {"fps": self.spec.fps, **chip_leaves(soc)}
+            sums[members] += total({path: value for path, value in leaves.items() if path not in moved})
+        for trace, members in self.by_trace(points):
+            sums[members] += total({"(trace)": trace.digest})
+        return sums.view(KEY).reshape(len(points))
 
 
 def make_plan(spec: SweepSpec, folder: Path, listener: Listener = SILENT) -> Plan:
@@ -98,38 +99,24 @@ def make_plan(spec: SweepSpec, folder: Path, listener: Listener = SILENT) -> Pla
         folder: where the traces are saved.
 
     Raises:
-        DcsimError: an unknown path or name, a constraint that cannot be read, a network that cannot be traced.
+        DcsimError: an unknown path or name, a constraint that cannot be read, a folder of another sweep, a network that
+            cannot be traced.
     """
+    socs = {name: load_soc(name) for name in _soc_names(spec)}
+    usual = _usual(socs) | {"fps": spec.fps}
+    _require_axes(spec, usual)
+    _require_different_chips(spec, socs)
     implied = "trace" if spec.traces else "variant"
-    paths = {axis.path for axis in spec.single_axes}
-    if implied not in paths:
+    if implied not in {axis.path for axis in spec.single_axes}:
         first = Axis(path=implied, values=spec.traces or spec.variants)
         spec = spec.model_copy(update={"axes": (first, *spec.axes)})
-    socs = {name: load_soc(name) for name in _soc_names(spec)}
-    known = _known_paths(socs)
-    for path in sorted(paths):
-        if path not in known and path not in (*TRACE_AXES, "soc", "fps"):
-            listed = [*TRACE_AXES[1:], "soc", "fps", *known]
-            raise ConfigError(f"sweep {spec.name}: no {path}{did_you_mean(path, listed)}")
-    whole = frozenset(path for path, value in known.items() if isinstance(value, int)) | {"batch", "context", "tokens"}
-    grid = Grid.of(spec, whole)
-    constraints = tuple(Constraint.of(text, {**known, "fps": spec.fps}) for text in spec.constraints)
-    return Plan(spec, grid, constraints, _save_traces(spec, grid, folder, listener), socs)
-
-
-def groups(columns: Mapping[str, Column], paths: tuple[str, ...], n_points: int) -> list[tuple[tuple[Any, ...], Ints]]:
-    """Points that have the same values on `paths`, and those values; None on a path that is no column."""
-    code = np.zeros(n_points, np.int64)
-    for values in (columns[path] for path in paths if path in columns):
-        found, index = np.unique(values.astype(str) if values.dtype == object else values, return_inverse=True)
-        code = code * len(found) + index
-    _, first, member_of = np.unique(code, return_index=True, return_inverse=True)
-    rows = [tuple(_python(columns[path][i]) if path in columns else None for path in paths) for i in first]
-    return [(row, np.flatnonzero(member_of == number)) for number, row in enumerate(rows)]
-
-
-def _python(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
+    grid = Grid.of(spec, usual | {"batch": 1, "context": 0, "tokens": 1})
+    known = usual | {axis.path: None for axis in spec.single_axes}
+    constraints = tuple(Constraint.of(text, known) for text in spec.constraints)
+    plan = Plan(spec, grid, constraints, {}, socs)
+    plan.keeps(np.zeros(1, np.int64))  # finds words that are compared with numbers
+    Store(folder).claim(grid.types)
+    return replace(plan, traces=_save_traces(spec, grid, folder.resolve(), listener))
 
 
 def chip_leaves(soc: SocSpec) -> dict[str, Any]:
@@ -142,10 +129,36 @@ def _soc_names(spec: SweepSpec) -> tuple[str, ...]:
     return tuple(str(name) for name in named)
 
 
-def _known_paths(socs: Mapping[str, SocSpec]) -> dict[str, Any]:
-    """Paths that all chips have."""
+def _usual(socs: Mapping[str, SocSpec]) -> dict[str, Any]:
+    """Paths that all chips have, and the value of the first."""
     leaves = [chip_leaves(soc) for soc in socs.values()]
     return {path: value for path, value in leaves[0].items() if all(path in other for other in leaves)}
+
+
+def _require_axes(spec: SweepSpec, usual: Mapping[str, Any]) -> None:
+    """Refuse axes that nothing has, and values of another type than what is named or counted."""
+    for axis in spec.single_axes:
+        known = [*NAMED, *COUNTED, *usual]
+        if axis.path not in known:
+            raise ConfigError(f"sweep {spec.name}: no {axis.path}{did_you_mean(axis.path, known)}")
+        for value in axis.points():
+            if axis.path in NAMED and not isinstance(value, str):
+                raise ConfigError(f"sweep {spec.name}: {axis.path} takes names, found {describe(value)}")
+            if axis.path in (*COUNTED, "fps") and (isinstance(value, bool | str) or value < 0):
+                raise ConfigError(f"sweep {spec.name}: {axis.path} takes numbers, found {describe(value)}")
+            if axis.path == "fps":
+                require_fps(value)
+
+
+def _require_different_chips(spec: SweepSpec, socs: Mapping[str, SocSpec]) -> None:
+    """Refuse chips that differ in nothing but what other axes set: their points would be the same."""
+    moved = {axis.path for axis in spec.single_axes}
+    seen: dict[str, str] = {}
+    for name, soc in socs.items():
+        content = repr([leaf for leaf in sorted(chip_leaves(soc).items()) if leaf[0] not in moved])
+        if content in seen:
+            raise ConfigError(f"sweep {spec.name}: {seen[content]} and {name} are the same chip")
+        seen[content] = name
 
 
 def _save_traces(spec: SweepSpec, grid: Grid, folder: Path, listener: Listener) -> dict[TraceName, SavedTrace]:
@@ -154,11 +167,15 @@ def _save_traces(spec: SweepSpec, grid: Grid, folder: Path, listener: Listener) 
         own = {path: values.tolist() for path, values in axis.items() if path in TRACE_AXES}
         rows = dict.fromkeys(zip(*own.values(), strict=True)) if own else {(): None}
         choices.append([dict(zip(own, row, strict=True)) for row in rows])
-    saved = {}
+    saved: dict[TraceName, SavedTrace] = {}
+    seen: dict[str, str] = {}
     for combination in product(*choices):
         wanted = {key: value for part in combination for key, value in part.items()}
-        trace = _trace(spec, wanted, listener)
+        trace, words = _trace(spec, wanted, listener), " ".join(f"{key} {value}" for key, value in wanted.items())
         found = SavedTrace(folder / "traces" / f"{trace.digest()[:24]}.parquet", trace.digest())
+        if found.digest in seen:
+            raise ConfigError(f"sweep {spec.name}: {seen[found.digest]} and {words} are the same trace")
+        seen[found.digest] = words
         if not found.path.exists():
             trace.save(found.path)
         saved[tuple(wanted.get(axis) for axis in TRACE_AXES)] = found

@@ -1,21 +1,22 @@
 """From points of a plan to rows of its table, by either engine. A point that fails is a row with its error."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import ValidationError
 
-from dcsim.errors import DcsimError
+from dcsim.errors import ConfigError, DcsimError
 from dcsim.explore.grid import Column, Ints
 from dcsim.explore.plan import Plan
-from dcsim.simulation.design_points import DesignPoints, Fault
-from dcsim.simulation.simulate import simulate
+from dcsim.simulation.simulate import require_fps, simulate
 from dcsim.soc.ledger import COMPONENTS
 from dcsim.soc.spec import SocSpec
 from dcsim.traces.trace import Trace
+from dcsim.units import PS_PER_S
 
 #: figures of every row, beside the values of its axes
 NUMBERS = (
@@ -30,7 +31,20 @@ NUMBERS = (
     "test_error",
 )
 WHOLE_NUMBERS = ("dram_bytes_per_frame", "sram_bytes", "file_bytes")
+#: numbers and words that a chip's parts have to agree on; the analytic engine takes those of one chip at a time
+AS_A_WHOLE = ("operating_point", "operating_points", "idle.sram", "sram.retention_leakage_ratio")
+#: those that a replay calls the same
+OF_A_RESULT = (
+    "energy_pj_per_frame",
+    "average_power_watts",
+    "sustainable_fps",
+    "clock_hz",
+    "volts",
+    "dram_bytes_per_frame",
+)
 Rows = dict[str, Any]
+Floats = npt.NDArray[np.float64]
+Found = Iterator[tuple[Ints, Rows]]  # places among the points asked for, and their figures
 
 
 def failed_rows(plan: Plan, points: Ints, engine: str, why: str) -> Rows:
@@ -47,25 +61,22 @@ def rows_of(plan: Plan, points: Ints, engine: Literal["analytic", "event"]) -> R
     columns, n_points = plan.grid.columns(points), len(points)
     rows = failed_rows(plan, points, engine, "")
     errors = np.full(n_points, "", object)
-    for soc, of_soc in plan.by_soc(columns, n_points):
-        for saved, members in plan.trace_of({path: v[of_soc] for path, v in columns.items()}, len(of_soc)):
+    for soc, of_soc in plan.by_soc(points):
+        known = soc.leaves()
+        for saved, members in plan.by_trace(points[of_soc]):
             where = of_soc[members]
             trace = _load(saved.path)
             own = {path: values[where] for path, values in columns.items()}
             fps = own.get("fps", np.full(len(where), plan.spec.fps)).astype(np.float64)
-            axes = {path: values for path, values in own.items() if path in chip_paths(plan, soc)}
-            found = (_estimated if engine == "analytic" else _replayed)(trace, soc, axes, fps)
-            for name, values in found.items():
-                (errors if name == "error" else rows[name])[where] = values
+            axes = {path: values for path, values in own.items() if path in known}
+            work_out = _estimated if engine == "analytic" else _replayed
+            for place, found in work_out(trace, soc, axes, fps):
+                for name, values in found.items():
+                    (errors if name == "error" else rows[name])[where[place]] = values
             rows["file_bytes"][where] = trace.file_bytes
             rows["compression_ratio"][where] = trace.compression_ratio
             rows["test_error"][where] = np.nan if trace.test_error is None else trace.test_error
     return rows | {"error": errors.tolist()}
-
-
-def chip_paths(plan: Plan, soc: SocSpec) -> frozenset[str]:
-    """Axes that are numbers of the chip."""
-    return frozenset(soc.leaves()) & frozenset(path for axis in plan.grid.axes for path in axis)
 
 
 @lru_cache(maxsize=8)
@@ -74,61 +85,115 @@ def _load(path: Path) -> Trace:
 
 
 def _plain(values: Column) -> Any:
-    return values.tolist() if values.dtype == object else values
+    """Values as a table has them: where some are words, all are."""
+    return [str(value) for value in values] if values.dtype == object else values
 
 
-def _estimated(trace: Trace, soc: SocSpec, axes: Mapping[str, Column], fps: npt.NDArray[np.float64]) -> Rows:
-    from dcsim.simulation.analytic import estimate  # compiled
-
-    try:
-        found = estimate(trace, soc, axes, fps)
-    except DcsimError as error:
-        return {"error": str(error)}
-    sound = found.fault_index < 0
-    sustainable = sound & (fps <= found.sustainable_fps)
-    rows: Rows = {f"energy_{name}_pj": found.energy_pj_by_component[:, i] for i, name in enumerate(COMPONENTS)}
-    return rows | {
-        "energy_pj_per_frame": found.energy_pj_per_frame,
-        "average_power_watts": found.average_power_watts,
-        "latency_s": np.where(sustainable, found.latency_s, np.nan),
-        "sustainable_fps": np.where(sound, found.sustainable_fps, np.nan),
-        "clock_hz": found.clock_hz,
-        "volts": found.volts,
-        "dram_bytes_per_frame": found.dram_bytes_per_frame,
-        "sram_bytes": found.peak_sram_bytes,
-        "error": np.array([*found.faults, ""], object)[found.fault_index],
-    }
-
-
-def _replayed(trace: Trace, soc: SocSpec, axes: Mapping[str, Column], fps: npt.NDArray[np.float64]) -> Rows:
-    rows: Rows = {name: np.full(len(fps), np.nan) for name in NUMBERS[:-2]}
-    rows |= {name: np.zeros(len(fps), np.int64) for name in ("dram_bytes_per_frame", "sram_bytes")}
-    rows["error"] = np.full(len(fps), "", object)
+def _replayed(trace: Trace, soc: SocSpec, axes: Mapping[str, Column], fps: Floats) -> Found:
+    """Figures of each point by replay."""
     for point in range(len(fps)):
         try:
-            chip = chip_at(soc, {path: values[point] for path, values in axes.items()})
+            chip = chip_at(soc, {path: _python(values[point]) for path, values in axes.items()})
             result = simulate(trace, chip, float(fps[point]))
-        except DcsimError as error:
-            rows["error"][point] = str(error)
+        except Exception as error:  # a point that fails is a row, not a lost sweep
+            yield np.array([point]), {"error": _why(error)}
             continue
-        for name in ("energy_pj_per_frame", "average_power_watts", "latency_s", "sustainable_fps", "clock_hz", "volts"):
-            value = getattr(result, name)
-            rows[name][point] = np.nan if value is None else value
-        for component, pj in result.energy_pj_by_component.items():
-            rows[f"energy_{component}_pj"][point] = pj
-        rows["dram_bytes_per_frame"][point] = result.dram_bytes_per_frame
-        rows["sram_bytes"][point] = result.peak_sram_bytes
-    return rows
+        rows: Rows = {name: getattr(result, name) for name in OF_A_RESULT}
+        rows |= {f"energy_{component}_pj": pj for component, pj in result.energy_pj_by_component.items()}
+        rows["latency_s"] = np.nan if result.latency_s is None else result.latency_s
+        yield np.array([point]), rows | {"sram_bytes": result.peak_sram_bytes}
+
+
+def _estimated(trace: Trace, soc: SocSpec, axes: Mapping[str, Column], fps: Floats) -> Found:
+    """Figures of points by the analytic engine, those of one chip at a time."""
+    wide = tuple(path for path in axes if path.startswith(AS_A_WHOLE))
+    for values, members in _together([axes[path] for path in wide], len(fps)):
+        try:
+            chip = chip_at(soc, dict(zip(wide, values, strict=True))) if wide else soc
+        except DcsimError as error:
+            yield members, {"error": str(error)}
+            continue
+        own = {path: column[members] for path, column in axes.items() if path not in wide}
+        for place, found in _at_once(trace, chip, own, fps[members]):
+            yield members[place], found
+
+
+def _together(columns: list[Column], n_points: int) -> Iterator[tuple[tuple[Any, ...], Ints]]:
+    """Values of columns that occur together, and places of the points with them."""
+    if not columns:
+        yield (), np.arange(n_points)
+        return
+    places: dict[tuple[Any, ...], list[int]] = {}
+    for place, row in enumerate(zip(*(column.tolist() for column in columns), strict=True)):
+        places.setdefault(row, []).append(place)
+    yield from ((row, np.array(members)) for row, members in places.items())
+
+
+def _at_once(trace: Trace, soc: SocSpec, axes: Mapping[str, Column], fps: Floats) -> Found:
+    """All points together; where one of them fails, the halves of them, until it is alone."""
+    from dcsim.simulation.analytic import estimate  # compiled
+
+    places = np.arange(len(fps))
+    try:
+        require_fps(fps.min())
+        require_fps(fps.max())
+        found = estimate(trace, soc, axes, fps)
+    except Exception as error:  # a point that fails is a row, not a lost sweep
+        if len(fps) == 1:
+            yield places, {"error": _why(error)}
+            return
+        for half in np.array_split(places, 2):
+            for place, rows in _at_once(trace, soc, {path: v[half] for path, v in axes.items()}, fps[half]):
+                yield half[place], rows
+        return
+    sound = found.fault_index < 0
+    in_time = sound & (found.service_ps <= np.round(trace.batch * PS_PER_S / fps))
+    rows = {f"energy_{name}_pj": found.energy_pj_by_component[:, i] for i, name in enumerate(COMPONENTS)}
+    yield (
+        places,
+        rows
+        | {
+            "energy_pj_per_frame": found.energy_pj_per_frame,
+            "average_power_watts": found.average_power_watts,
+            "latency_s": np.where(in_time, found.latency_s, np.nan),
+            "sustainable_fps": np.where(sound, found.sustainable_fps, np.nan),
+            "clock_hz": np.where(sound, found.clock_hz, np.nan),
+            "volts": np.where(sound, found.volts, np.nan),
+            "dram_bytes_per_frame": found.dram_bytes_per_frame,
+            "sram_bytes": found.peak_sram_bytes,
+            "error": np.array([*found.faults, ""], object)[found.fault_index],
+        },
+    )
 
 
 def chip_at(soc: SocSpec, values: Mapping[str, Any]) -> SocSpec:
-    """The chip with other values by dotted path. Raises DcsimError when it cannot be."""
-    points = DesignPoints.of(soc, {path: [_python(value)] for path, value in values.items()})
-    parts = {key: part.values[0] for key, part in points.parts.items()}
-    for part in parts.values():
-        if isinstance(part, Fault):
-            raise DcsimError(part.message)
-    return soc.model_copy(update=parts)
+    """The chip with other values by dotted path, checked as its YAML would be. Raises ConfigError when it cannot be."""
+    tree = soc.model_dump(exclude={"sources"})
+    for path, value in values.items():
+        tree = _changed(tree, path.split("."), value, path)
+    try:
+        return SocSpec.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(step) for step in first["loc"]) or "the chip"
+        found = "" if isinstance(first["input"], dict) else f", found {first['input']!r}"
+        raise ConfigError(f"{where}: {first['msg'].removeprefix('Value error, ')}{found}") from error
+
+
+def _changed(tree: Any, steps: list[str], value: Any, path: str) -> Any:
+    """A tree of mappings and lists with another value at the end of these steps."""
+    if not steps:
+        return value
+    if isinstance(tree, dict) and steps[0] in tree:
+        return tree | {steps[0]: _changed(tree[steps[0]], steps[1:], value, path)}
+    if isinstance(tree, tuple) and steps[0] in map(str, range(len(tree))):
+        at = int(steps[0])
+        return (*tree[:at], _changed(tree[at], steps[1:], value, path), *tree[at + 1 :])
+    raise ConfigError(f"the chip has no {path}")
+
+
+def _why(error: Exception) -> str:
+    return str(error) if isinstance(error, DcsimError) else f"{type(error).__name__}: {error}"
 
 
 def _python(value: Any) -> Any:

@@ -1,24 +1,23 @@
 """Run a sweep: blocks of points, worked out side by side, each a shard of the store."""
 
-import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+import pyarrow as pa
 
 from dcsim import __version__
 from dcsim.errors import ConfigError
 from dcsim.explore.executors import Executor, LocalPool, Task
 from dcsim.explore.grid import Ints
+from dcsim.explore.keys import KEY
 from dcsim.explore.plan import Plan, make_plan
 from dcsim.explore.rows import failed_rows, rows_of
-from dcsim.explore.store import Store, missing, places
+from dcsim.explore.store import Store, frame_of, missing, places
 from dcsim.explore.sweep_spec import SweepSpec, load_sweep
-from dcsim.files import write_bytes
 from dcsim.prepare import SILENT, Listener
 
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
 #: points of a shard: seconds of work, so that starting it is a small part and losing it a small loss
 POINTS_A_SHARD: dict[str, int] = {"analytic": 1 << 15, "event": 64}
-MANIFEST = "sweep.json"
 
 OneEngine = Literal["analytic", "event"]
 Progress = Callable[[int, int], None]
@@ -68,37 +66,30 @@ class Sweep:
     seconds: float
     replayed: tuple[int, ...] = ()
 
-    @cached_property
-    def table(self) -> Any:
-        """The rows of this sweep in the store, as an Arrow table in the order of their keys."""
-        wanted = [self.plan.keys(points, self._first) for points in blocks(self.plan, self._first)]
+    def table(self, names: Sequence[str] | None = None) -> pa.Table:
+        """The rows of this share, as an Arrow table in the order of their keys: these columns, or all."""
+        first = first_engine(self.plan.spec)
+        wanted = [self.plan.keys(points, first) for points in blocks(self.plan, first, self.share)]
         if self.replayed:
             wanted.append(self.plan.keys(np.array(self.replayed, np.int64), "event"))
-        table = self.store.table()
-        return table.filter(~missing(self.store.keys_of(table), np.concatenate(wanted)))
+        return self.store.table(names, np.concatenate([np.zeros(0, KEY), *wanted]))
 
-    @property
-    def _first(self) -> OneEngine:
-        return first_engine(self.plan.spec)
+    def frame(self, names: Sequence[str] | None = None) -> "pd.DataFrame":
+        """The same as a DataFrame, keys as hexadecimal text."""
+        return frame_of(self.table(names))
 
-    def rows(self, engine: OneEngine, points: Ints | None = None) -> "pd.DataFrame":
-        """The rows of points that one engine worked out, in the order of the points; all by default."""
+    def rows(self, engine: OneEngine, points: Ints | None = None, names: Sequence[str] | None = None) -> "pd.DataFrame":
+        """The rows of points that one engine worked out, in the order of the points; all of the sweep by default."""
         if points is None:
             points = np.concatenate(list(blocks(self.plan, engine)))
-        table = self.store.table()
-        place = places(self.plan.keys(points, engine), self.store.keys_of(table))
-        frame: pd.DataFrame = table.take(place).to_pandas().drop(columns="key")
-        return frame
-
-    def frame(self) -> "pd.DataFrame":
-        """The rows as a DataFrame."""
-        frame: pd.DataFrame = self.table.to_pandas()
-        frame["key"] = frame["key"].map(bytes.hex)
+        keys = self.plan.keys(points, engine)
+        table = self.store.table(names, keys)
+        frame: pd.DataFrame = table.take(places(keys, table)).to_pandas().drop(columns="key")
         return frame
 
 
 def sweep(
-    spec: SweepSpec | str,
+    spec: SweepSpec | Plan | str,
     folder: Path | str,
     *,
     share: Share = Share(),
@@ -109,32 +100,54 @@ def sweep(
     """Work out all points of a sweep that are not in the store yet.
 
     Args:
-        spec: a sweep, or the name or path of its YAML.
+        spec: a sweep, or the name or path of its YAML, or a plan made for this folder.
         folder: where traces and shards are kept.
         share: the part to do.
         executor: who does it; a pool of one process a core by default.
+        progress: told how many points are done, and of how many.
 
     Raises:
         DcsimError: bad input of any kind, before the first point.
     """
     spec = load_sweep(spec) if isinstance(spec, str) else spec
     store = Store(Path(folder))
-    plan = make_plan(spec, store.folder, listener)
-    _write_manifest(plan, store.folder)
-    started = time.monotonic()
-    first = first_engine(spec)
-    own = [points for number, points in enumerate(blocks(plan, first)) if number % share.of == share.place]
-    n_points = sum(map(len, own))
-    todo = undone(plan, store, own, first)
-    n_now = sum(len(task.points) for task in todo)
-    n_done = n_points - n_now
-    _run(plan, store, todo, executor, lambda now: progress(n_done + now, n_points))
-    found = Sweep(plan, store, share, n_points, n_done, n_now, time.monotonic() - started)
-    if spec.engine == "screen":
-        from dcsim.explore.screen import replay_the_best
+    plan = spec if isinstance(spec, Plan) else make_plan(spec, store.folder, listener)
+    _describe(plan, store)
+    store.clean()
+    first = first_engine(plan.spec)
+    own = list(blocks(plan, first, share))
+    found = _worked_out(Sweep(plan, store, share, 0, 0, 0, 0.0), own, first, executor, progress)
+    if plan.spec.engine == "screen":
+        from dcsim.explore.screen import best_points
 
-        return replay_the_best(found, executor)
-    return replace(found, seconds=time.monotonic() - started)
+        chosen = best_points(found)
+        step = POINTS_A_SHARD["event"]
+        own = [chosen[start : start + step] for start in range(share.place * step, len(chosen), share.of * step)]
+        found = replace(found, replayed=tuple(chosen.tolist()))
+        found = _worked_out(found, own, "event", executor, progress)
+    return found
+
+
+def _worked_out(
+    found: Sweep, own: list[Ints], engine: OneEngine, executor: Executor | None, progress: Progress
+) -> Sweep:
+    """The sweep when these blocks of points are in the store too."""
+    started = time.monotonic()
+    todo = undone(found.plan, found.store, own, engine)
+    n_points, n_now = sum(map(len, own)), sum(len(task.points) for task in todo)
+    n_done = n_points - n_now
+    if todo:
+        progress(n_done, n_points)
+    for n_more in (executor or LocalPool()).run(found.plan, found.store.folder, todo):
+        n_done += n_more
+        progress(n_done, n_points)
+    return replace(
+        found,
+        n_points=found.n_points + n_points,
+        n_done_before=found.n_done_before + n_points - n_now,
+        n_done_now=found.n_done_now + n_now,
+        seconds=found.seconds + time.monotonic() - started,
+    )
 
 
 def undone(plan: Plan, store: Store, own: list[Ints], engine: OneEngine) -> list[Task]:
@@ -144,7 +157,7 @@ def undone(plan: Plan, store: Store, own: list[Ints], engine: OneEngine) -> list
     wanted = missing(np.concatenate([plan.keys(points, engine) for points in own]), store.keys())
     bounds = np.cumsum([len(points) for points in own])[:-1]
     left = (points[kept] for points, kept in zip(own, np.split(wanted, bounds), strict=True))
-    return [Task(tuple(points.tolist()), engine) for points in left if len(points)]
+    return [Task(points, engine) for points in left if len(points)]
 
 
 def first_engine(spec: SweepSpec) -> OneEngine:
@@ -152,10 +165,10 @@ def first_engine(spec: SweepSpec) -> OneEngine:
     return "event" if spec.engine == "event" else "analytic"
 
 
-def blocks(plan: Plan, engine: str) -> Iterator[Ints]:
-    """Points that keep the constraints, in blocks of consecutive ones."""
+def blocks(plan: Plan, engine: OneEngine, share: Share = Share()) -> Iterator[Ints]:
+    """Points of a share that keep the constraints, in blocks of consecutive ones."""
     step = POINTS_A_SHARD[engine]
-    for start in range(0, plan.grid.n_points, step):
+    for start in range(share.place * step, plan.grid.n_points, share.of * step):
         points = np.arange(start, min(start + step, plan.grid.n_points))
         kept = points[plan.keeps(points)]
         if len(kept):
@@ -164,44 +177,25 @@ def blocks(plan: Plan, engine: str) -> Iterator[Ints]:
 
 def work(plan: Plan, folder: Path, task: Task) -> int:
     """Work out the points of a task and add them to the store; how many they are."""
-    points = np.array(task.points, np.int64)
-    rows = rows_of(plan, points, task.engine)
-    Store(folder).write(plan.keys(points, task.engine), rows)
-    return len(points)
+    rows = rows_of(plan, task.points, task.engine)
+    Store(folder).write(plan.keys(task.points, task.engine), rows)
+    return len(task.points)
 
 
-def record_failure(plan: Plan, folder: Path, task: Task, why: str) -> None:
-    """Add rows that say why their points could not be worked out."""
-    points = np.array(task.points, np.int64)
-    rows = failed_rows(plan, points, task.engine, why)
-    Store(folder).write(plan.keys(points, task.engine), rows)
+def record_failure(plan: Plan, folder: Path, task: Task, why: str) -> int:
+    """Add rows that say why their points could not be worked out; how many they are."""
+    rows = failed_rows(plan, task.points, task.engine, why)
+    Store(folder).write(plan.keys(task.points, task.engine), rows)
+    return len(task.points)
 
 
-def _run(
-    plan: Plan, store: Store, todo: list[Task], executor: Executor | None, progress: Callable[[int], None]
-) -> None:
-    executor = executor or LocalPool()
-    n_done = 0
-    for n_points in executor.run(plan, store.folder, todo):
-        n_done += n_points
-        progress(n_done)
-
-
-def _write_manifest(plan: Plan, folder: Path) -> None:
-    """Say whose points these are; refuse a folder of a sweep along other axes, for a table has one set of columns."""
-    path = folder / MANIFEST
-    paths = sorted(path for axis in plan.grid.axes for path in axis)
-    if path.exists():
-        try:
-            before = json.loads(path.read_text())["axes"]
-        except (ValueError, KeyError, OSError) as error:
-            raise ConfigError(f"{path} is not what a sweep wrote: {error}; choose another folder") from error
-        if before != paths:
-            raise ConfigError(f"{folder} holds a sweep along {', '.join(before)}; choose another folder")
-    about = {
-        "dcsim_version": __version__,
-        "axes": paths,
-        "sweep": plan.spec.model_dump(mode="json"),
-        "traces": {saved.path.name: saved.digest for saved in plan.traces.values()},
-    }
-    write_bytes(path, (json.dumps(about, indent=1) + "\n").encode())
+def _describe(plan: Plan, store: Store) -> None:
+    """Leave word of whose points these are, beside them."""
+    store.describe(
+        {
+            "dcsim_version": __version__,
+            "axes": plan.grid.types,
+            "sweep": plan.spec.model_dump(mode="json"),
+            "traces": {saved.path.name: saved.digest for saved in plan.traces.values()},
+        }
+    )

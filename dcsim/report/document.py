@@ -2,7 +2,6 @@
 
 import csv
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +12,11 @@ if TYPE_CHECKING:
     from dcsim.run import RunReport
     from dcsim.simulation.result import RunResult
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+Document = dict[str, Any]
 
 
-def document(report: "RunReport") -> dict[str, Any]:
+def document(report: "RunReport") -> Document:
     """A run as plain values: what `--json` writes."""
     return {
         "schema": SCHEMA_VERSION,
@@ -25,12 +25,14 @@ def document(report: "RunReport") -> dict[str, Any]:
         "soc": report.soc,
         "fps": report.fps,
         "budget": report.budget,
+        "gate": report.gate,
+        "status": report.verdict.status if report.verdict else None,
         "synthetic": report.synthetic,
         "variants": [
             {
                 **result.summary(),
                 "fits": verdict.fits if verdict else None,
-                "checks": [asdict(check) for check in verdict.checks] if verdict else [],
+                "checks": verdict.rows() if verdict else [],
             }
             for result, verdict in zip(report.results, report.verdicts, strict=True)
         ],

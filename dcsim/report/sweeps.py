@@ -1,5 +1,6 @@
 """What a sweep says of itself: how long it will take, what it found, its best points."""
 
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,12 +14,15 @@ from dcsim.report.tables import percent, quantity
 from dcsim.units import PJ_PER_J
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from dcsim.explore.executors import Executor
-    from dcsim.explore.sweep import Share, Sweep
-    from dcsim.explore.sweep_spec import SweepSpec
+    from dcsim.explore.plan import Plan
+    from dcsim.explore.sweep import Progress, Share, Sweep
     from dcsim.prepare import Listener
 
 MOST_SHOWN = 12
+SILENT_S = 60  # between two lines of progress where there is no terminal
 TRIED = {"analytic": 4096, "event": 4}
 UNITS = {
     "energy_pj_per_frame": "J",
@@ -31,17 +35,18 @@ UNITS = {
 }
 
 
-def expectation(spec: "SweepSpec", folder: Path, share: "Share", executor: "Executor", listener: "Listener") -> str:
-    """How many points there are, and how long they take by trying some. Raises DcsimError for what cannot be."""
-    from dcsim.explore.plan import make_plan
+def expectation(plan: "Plan", share: "Share", executor: "Executor") -> str:
+    """How many points there are, and how long they take by trying some. Raises ConfigError when there are none."""
     from dcsim.explore.rows import rows_of
     from dcsim.explore.sweep import blocks, first_engine
 
-    plan, engine = make_plan(spec, folder, listener), first_engine(spec)
-    own = [points for number, points in enumerate(blocks(plan, engine)) if number % share.of == share.place]
+    engine = first_engine(plan.spec)
+    own = list(blocks(plan, engine, share))
     n_points = sum(map(len, own))
+    if not n_points and share.of == 1:
+        raise ConfigError(f"sweep {plan.spec.name} has no points: no combination keeps its constraints")
     if not n_points:
-        raise ConfigError(f"sweep {spec.name} has no points: no combination keeps its constraints")
+        return f"no points of {plan.grid.n_points:,} combinations are in this share"
     middle = own[len(own) // 2]
     some = middle[:: max(1, len(middle) // TRIED[engine])][: TRIED[engine]]
     rows_of(plan, some[:1], engine)  # compiled code is loaded, traces are read
@@ -50,21 +55,46 @@ def expectation(spec: "SweepSpec", folder: Path, share: "Share", executor: "Exec
     each_s = (time.monotonic() - started) / len(some)
     n_workers = getattr(executor, "n_workers", 1)
     return (
-        f"{n_points:,} points of {plan.grid.n_points:,} combinations, {engine}: about "
-        f"{quantity(each_s, 's')} each, {quantity(n_points * each_s / n_workers, 's')} with {n_workers} processes"
+        f"{n_points:,} points of {plan.grid.n_points:,} combinations, {engine}: about {quantity(each_s, 's')} each, "
+        f"{quantity(n_points * each_s / n_workers, 's')} with {n_workers} process{'es' if n_workers > 1 else ''}"
     )
 
 
-def sweep_lines(found: "Sweep") -> list[str]:
+def watched(listener: "Listener") -> "Progress":
+    """Progress with its rate: a bar in a terminal, and otherwise a line from time to time."""
+    begun: dict[int, tuple[float, int]] = {}  # of each stage, known by its total: when, and how many were done then
+    told = time.monotonic()
+
+    def progress(done: int, total: int) -> None:
+        nonlocal told
+        now = time.monotonic()
+        started, before = begun.setdefault(total, (now, done))
+        rate_per_s = (done - before) / (now - started) if now > started else 0.0
+        listener.progress("sweep" if len(begun) == 1 else "replay", done, total, f"{rate_per_s:,.0f} points a second")
+        if not sys.stderr.isatty() and now - told > SILENT_S and rate_per_s > 0:
+            told = now
+            left = quantity((total - done) / rate_per_s, "s")
+            listener.say(f"{done:,} of {total:,} points, {rate_per_s:,.0f} a second, {left} left")
+
+    return progress
+
+
+def sweep_rows(found: "Sweep") -> "pd.DataFrame":
+    """Of the rows what is shown: axes, objectives, engine and error."""
+    import pandas as pd
+
+    names = [*found.plan.grid.types, *found.plan.spec.objectives, "engine", "error"]
+    return found.table(names).to_pandas() if found.n_points else pd.DataFrame(columns=names)
+
+
+def sweep_lines(found: "Sweep", rows: "pd.DataFrame") -> list[str]:
     """What was done, and how the engines agree where both were asked."""
-    rate = found.n_done_now / found.seconds if found.seconds else 0.0
+    rate_per_s = found.n_done_now / found.seconds if found.seconds else 0.0
     lines = [
         f"{found.store.folder}: {found.n_points:,} points, {found.n_done_before:,} found there, {found.n_done_now:,} "
-        f"worked out in {quantity(found.seconds, 's')}, {rate:,.0f} a second"
+        f"worked out in {quantity(found.seconds, 's')}, {rate_per_s:,.0f} a second"
     ]
-    table = found.table
-    errors = [error for error in table.column("error").to_pylist() if error]
-    lines += [f"{errors.count(error):,} points cannot be: {error}" for error in dict.fromkeys(errors)]
+    lines += [f"{n:,} points cannot be: {error}" for error, n in rows["error"].value_counts().items() if error]
     if found.replayed:
         from dcsim.explore.screen import disagreement
 
@@ -74,21 +104,21 @@ def sweep_lines(found: "Sweep") -> list[str]:
             for name in off.median
         )
         lines.append(f"{off.n_points:,} points were replayed; the analytic engine is off by: {figures}")
+    elif found.plan.spec.engine == "screen":
+        lines.append("nothing is replayed before the rows of all shares are there, or when none is free of errors")
     return lines
 
 
-def sweep_table(found: "Sweep") -> Table:
+def sweep_table(found: "Sweep", rows: "pd.DataFrame") -> Table:
     """The Pareto front over the sweep's objectives, the best of the first objective on top."""
-    from dcsim.explore.answers import pareto
+    from dcsim.explore.front import pareto
 
     spec = found.plan.spec
-    rows = found.frame()
+    axes = [path for axis in found.plan.grid.axes for path, values in axis.items() if len(set(values.tolist())) > 1]
     if found.replayed:
         rows = rows[rows["engine"] == "event"]
-    front = (
-        rows[pareto(rows, spec.objectives)].sort_values(list(spec.objectives)).drop_duplicates(list(spec.objectives))
-    )
-    axes = [path for axis in found.plan.grid.axes for path, values in axis.items() if len(set(values.tolist())) > 1]
+    objectives = list(spec.objectives)
+    front = rows[pareto(rows, objectives)].sort_values([*objectives, *axes]).drop_duplicates(objectives)
     title = f"{spec.name}: best by {', '.join(spec.objectives)}, {len(front):,} points"
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2))
     for name in (*axes, *spec.objectives):
@@ -118,4 +148,4 @@ def write_table(found: "Sweep", path: Path) -> None:
         if path.suffix == ".csv":
             found.frame().to_csv(temporary, index=False)
         else:
-            pq.write_table(found.table, temporary, compression="zstd")
+            pq.write_table(found.table(), temporary, compression="zstd")

@@ -1,5 +1,6 @@
 """Tables for the terminal."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -8,11 +9,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dcsim.explore.checks import FIGURES
 from dcsim.soc.ledger import STATIC_COMPONENTS
 from dcsim.units import PJ_PER_J, ps_to_s
 
 if TYPE_CHECKING:
-    from dcsim.explore.budget import Check, Verdict
+    from dcsim.explore.checks import Check, Verdict
     from dcsim.run import RunReport
     from dcsim.simulation.result import RunResult
     from dcsim.soc.spec import SocSpec
@@ -123,45 +125,10 @@ def _fits(result: "RunResult", verdict: "Verdict | None") -> Text:
 
 def _used(check: "Check") -> str:
     """How much of a limit is used: `63 % of power`."""
-    word = CHECK_WORDS[check.name]
-    if check.headroom is None:
-        return f"no {word}"
-    return f"{_significant(100 * check.used, 2)} % of {word}"
-
-
-CHECK_WORDS = {
-    "average_power_watts": "power",
-    "energy_pj_per_frame": "energy",
-    "latency_s": "latency",
-    "file_bytes": "file",
-    "test_error": "error",
-    "sustainable_fps": "fps",
-}
-
-
-def check_table(verdict: "Verdict") -> Table:
-    """One row per check of one verdict."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2))
-    for name in ("check", "limit", "found", "headroom", ""):
-        table.add_column(name, justify="left" if name in ("check", "") else "right", no_wrap=True)
-    for item in verdict.checks:
-        table.add_row(
-            item.name,
-            _in_unit(item.limit, item.unit),
-            "-" if item.found is None else _in_unit(item.found, item.unit),
-            "-" if item.headroom is None else f"{100 * item.headroom:+.1f} %",
-            Text("ok", style="green") if item.ok else Text("over", style="red"),
-        )
-    return table
-
-
-def _in_unit(value: float, unit: str) -> str:
-    """A figure of a check as people read it."""
-    if unit == "pJ":
-        return quantity(value / PJ_PER_J, "J")
-    if unit == "bytes":
-        return quantity(value, "B")
-    return quantity(value, unit) if unit else percent(value)
+    word = FIGURES[check.name].word
+    if check.status == "missing":
+        return f"no evidence of {word}"
+    return word if math.isinf(check.used) else f"{_significant(100 * check.used, 2)} % of {word}"
 
 
 def resource_table(result: "RunResult") -> Table:
