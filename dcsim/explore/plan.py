@@ -18,14 +18,14 @@ from dcsim.explore.store import Store
 from dcsim.explore.sweep_spec import Axis, SweepSpec
 from dcsim.prepare import SILENT, Listener
 from dcsim.prepare import trace as trace_network
-from dcsim.simulation.simulate import require_fps
+from dcsim.simulation.simulate import LEAST_FPS, require_fps
 from dcsim.soc.spec import SocSpec, load_soc
 from dcsim.traces.trace import Trace
 
 #: axes that choose or make a trace, in the order of a trace's name
 TRACE_AXES = ("trace", "network", "recipe", "variant", "batch", "context", "tokens")
 NAMED = ("soc", "network", "recipe", "variant")
-COUNTED = ("batch", "context", "tokens")
+LEAST = {"batch": 1, "context": 0, "tokens": 1, "fps": LEAST_FPS}
 NOT_A_NUMBER_OF_THE_CHIP = ("name", "description")
 KEY_VERSION = 1
 
@@ -104,6 +104,7 @@ def make_plan(spec: SweepSpec, folder: Path, listener: Listener = SILENT) -> Pla
     """
     socs = {name: load_soc(name) for name in _soc_names(spec)}
     usual = _usual(socs) | {"fps": spec.fps}
+    require_fps(spec.fps)
     _require_axes(spec, usual)
     _require_different_chips(spec, socs)
     implied = "trace" if spec.traces else "variant"
@@ -138,16 +139,16 @@ def _usual(socs: Mapping[str, SocSpec]) -> dict[str, Any]:
 def _require_axes(spec: SweepSpec, usual: Mapping[str, Any]) -> None:
     """Refuse axes that nothing has, and values of another type than what is named or counted."""
     for axis in spec.single_axes:
-        known = [*NAMED, *COUNTED, *usual]
+        known = list(dict.fromkeys([*NAMED, *LEAST, *usual]))
         if axis.path not in known:
             raise ConfigError(f"sweep {spec.name}: no {axis.path}{did_you_mean(axis.path, known)}")
         for value in axis.points():
             if axis.path in NAMED and not isinstance(value, str):
                 raise ConfigError(f"sweep {spec.name}: {axis.path} takes names, found {describe(value)}")
-            if axis.path in (*COUNTED, "fps") and (isinstance(value, bool | str) or value < 0):
-                raise ConfigError(f"sweep {spec.name}: {axis.path} takes numbers, found {describe(value)}")
-            if axis.path == "fps":
-                require_fps(value)
+            least = LEAST.get(axis.path)
+            if least is not None and (isinstance(value, bool | str) or value < least):
+                found = describe(value)
+                raise ConfigError(f"sweep {spec.name}: {axis.path} takes numbers from {least:g} on, found {found}")
 
 
 def _require_different_chips(spec: SweepSpec, socs: Mapping[str, SocSpec]) -> None:

@@ -12,36 +12,29 @@ from pydantic import ValidationError
 from dcsim.errors import ConfigError, DcsimError
 from dcsim.explore.grid import Column, Ints
 from dcsim.explore.plan import Plan
-from dcsim.simulation.simulate import require_fps, simulate
+from dcsim.simulation.simulate import simulate
 from dcsim.soc.ledger import COMPONENTS
 from dcsim.soc.spec import SocSpec
 from dcsim.traces.trace import Trace
 from dcsim.units import PS_PER_S
 
-#: figures of every row, beside the values of its axes
+#: figures of every row, beside the values of its axes; the clock and the voltage are those it ran at
 NUMBERS = (
     "energy_pj_per_frame",
     "average_power_watts",
     "latency_s",
     "sustainable_fps",
     *(f"energy_{component}_pj" for component in COMPONENTS),
-    "clock_hz",
-    "volts",
+    "operating_clock_hz",
+    "operating_volts",
     "compression_ratio",
     "test_error",
 )
 WHOLE_NUMBERS = ("dram_bytes_per_frame", "sram_bytes", "file_bytes")
 #: numbers and words that a chip's parts have to agree on; the analytic engine takes those of one chip at a time
 AS_A_WHOLE = ("operating_point", "operating_points", "idle.sram", "sram.retention_leakage_ratio")
-#: those that a replay calls the same
-OF_A_RESULT = (
-    "energy_pj_per_frame",
-    "average_power_watts",
-    "sustainable_fps",
-    "clock_hz",
-    "volts",
-    "dram_bytes_per_frame",
-)
+#: those that both engines call the same
+OF_A_RESULT = ("energy_pj_per_frame", "average_power_watts", "sustainable_fps", "dram_bytes_per_frame")
 Rows = dict[str, Any]
 Floats = npt.NDArray[np.float64]
 Found = Iterator[tuple[Ints, Rows]]  # places among the points asked for, and their figures
@@ -101,6 +94,7 @@ def _replayed(trace: Trace, soc: SocSpec, axes: Mapping[str, Column], fps: Float
         rows: Rows = {name: getattr(result, name) for name in OF_A_RESULT}
         rows |= {f"energy_{component}_pj": pj for component, pj in result.energy_pj_by_component.items()}
         rows["latency_s"] = np.nan if result.latency_s is None else result.latency_s
+        rows |= {"operating_clock_hz": result.clock_hz, "operating_volts": result.volts}
         yield np.array([point]), rows | {"sram_bytes": result.peak_sram_bytes}
 
 
@@ -135,8 +129,6 @@ def _at_once(trace: Trace, soc: SocSpec, axes: Mapping[str, Column], fps: Floats
 
     places = np.arange(len(fps))
     try:
-        require_fps(fps.min())
-        require_fps(fps.max())
         found = estimate(trace, soc, axes, fps)
     except Exception as error:  # a point that fails is a row, not a lost sweep
         if len(fps) == 1:
@@ -149,21 +141,11 @@ def _at_once(trace: Trace, soc: SocSpec, axes: Mapping[str, Column], fps: Floats
     sound = found.fault_index < 0
     in_time = sound & (found.service_ps <= np.round(trace.batch * PS_PER_S / fps))
     rows = {f"energy_{name}_pj": found.energy_pj_by_component[:, i] for i, name in enumerate(COMPONENTS)}
-    yield (
-        places,
-        rows
-        | {
-            "energy_pj_per_frame": found.energy_pj_per_frame,
-            "average_power_watts": found.average_power_watts,
-            "latency_s": np.where(in_time, found.latency_s, np.nan),
-            "sustainable_fps": np.where(sound, found.sustainable_fps, np.nan),
-            "clock_hz": np.where(sound, found.clock_hz, np.nan),
-            "volts": np.where(sound, found.volts, np.nan),
-            "dram_bytes_per_frame": found.dram_bytes_per_frame,
-            "sram_bytes": found.peak_sram_bytes,
-            "error": np.array([*found.faults, ""], object)[found.fault_index],
-        },
-    )
+    rows |= {name: getattr(found, name) for name in OF_A_RESULT}
+    rows["latency_s"] = np.where(in_time, found.latency_s, np.nan)
+    rows |= {"operating_clock_hz": found.clock_hz, "operating_volts": found.volts, "sram_bytes": found.peak_sram_bytes}
+    yield places[sound], {name: values[sound] for name, values in rows.items()}
+    yield places[~sound], {"error": np.array([*found.faults, ""], object)[found.fault_index[~sound]]}
 
 
 def chip_at(soc: SocSpec, values: Mapping[str, Any]) -> SocSpec:

@@ -262,21 +262,8 @@ def replay(
                             break
                 elif has_room:
                     channel, write = channels[c], np.int64(writes[i])
-                    _enter(
-                        clock,
-                        c,
-                        bursts[i],
-                        rows[i],
-                        bank_numbers[i],
-                        write,
-                        channel,
-                        banks,
-                        lines,
-                        places,
-                        n_alike,
-                        totals,
-                        returning,
-                    )
+                    where = (banks, lines, places, n_alike)
+                    _enter(clock, c, bursts[i], rows[i], bank_numbers[i], write, channel, *where, totals, returning)
                     n_in_flight += not writes[i]
                     i += 1
                     soonest = clock + 1

@@ -56,9 +56,13 @@ def traffic(draw: st.DrawFn) -> DramRequests:
     """Streams, strides and addresses that meet again, read and written, with and without gaps."""
     n = draw(st.integers(1, 70))
     seed = np.random.default_rng(draw(st.integers(0, 2**32)))
-    span = draw(st.sampled_from([2**7, 2**10, 2**14, 2**22]))
-    stride = draw(st.sampled_from([0, 0, 32, 4096]))
-    addresses = np.arange(n) * stride if stride else seed.integers(0, span, n)
+    kind = draw(st.sampled_from(["anywhere", "stride", "rows", "rows"]))
+    if kind == "anywhere":
+        addresses = seed.integers(0, draw(st.sampled_from([2**7, 2**10, 2**14, 2**22])), n)
+    elif kind == "stride":
+        addresses = np.arange(n) * draw(st.sampled_from([32, 4096]))
+    else:  # a few bursts each of a few rows, whatever the address map makes of them
+        addresses = seed.choice([0, 2**12, 2**15, 2**18], n) + seed.integers(0, 12, n) * 32
     writes = seed.random(n) < draw(st.sampled_from([0.0, 0.2, 0.6, 1.0]))
     gaps = seed.integers(0, draw(st.sampled_from([8, 90, 700])), n)
     some = seed.random(n) < draw(st.sampled_from([0.0, 0.0, 0.1, 1.0])) * 20 / n

@@ -12,9 +12,10 @@ from rich.console import Console, RenderableType
 
 from dcsim.artifact import VARIANTS
 from dcsim.explore.budget import Budget, check
+from dcsim.report.checks import check_table
 from dcsim.report.document import document, to_json, write_ledger
 from dcsim.report.plots import COLOURS, LABELS, energy_figure, save_figure
-from dcsim.report.tables import check_table, percent, quantity, resource_table, run_table, soc_table
+from dcsim.report.tables import percent, quantity, resource_table, run_table, soc_table
 from dcsim.run import RunReport, judge
 from dcsim.simulation.simulate import simulate
 from dcsim.soc.ledger import COMPONENTS
@@ -28,14 +29,14 @@ BUDGET = Budget.model_validate({"name": "own", "limits": {"file_bytes": 100_000,
 PLAIN = judge(TRACES, "mobile45", 20, None)
 JUDGED = judge(TRACES, "mobile45", 20, BUDGET)
 
-RUN_KEYS = {"schema", "dcsim_version", "network", "soc", "fps", "budget", "synthetic", "variants"}
+RUN_KEYS = {*("schema", "dcsim_version", "network", "soc", "fps", "budget", "gate", "status", "synthetic", "variants")}
 VARIANT_KEYS = {
     *("variant", "file_bytes", "file_sha256", "compression_ratio", "test_error", "dram_bytes_per_frame"),
     *("energy_pj_per_frame", "energy_pj_by_component", "average_power_watts", "sustainable_fps"),
     *("latency_s", "latency_p95_s", "latency_p99_s", "deadline_misses", "cold_latency_s", "clock_hz", "volts"),
     *("fits", "checks"),
 }
-CHECK_KEYS = {"name", "limit", "found", "unit", "headroom", "ok"}
+CHECK_KEYS = {*("name", "unit", "limit", "warning", "found", "headroom", "status", "ok", "why", "blame", "knob")}
 
 
 def shown(content: RenderableType, width: int = 200) -> str:
@@ -93,7 +94,7 @@ def test_percent(ratio: float | None, digits: int, expected: str) -> None:
 
 def test_the_document_has_exactly_the_keys_of_its_schema() -> None:
     content = document(JUDGED)
-    assert content["schema"] == 2
+    assert content["schema"] == 3
     assert content.keys() == RUN_KEYS
     for variant in content["variants"]:
         assert variant.keys() == VARIANT_KEYS
@@ -117,7 +118,7 @@ def test_the_document_repeats_the_figures_of_the_results() -> None:
 
 def test_without_a_budget_there_is_no_verdict() -> None:
     content = document(PLAIN)
-    assert content["budget"] is None
+    assert (content["budget"], content["status"]) == (None, None)
     assert [(variant["fits"], variant["checks"]) for variant in content["variants"]] == [(None, [])] * 4
 
 
@@ -126,6 +127,10 @@ def test_verdicts_are_those_of_the_budget() -> None:
     # are 4.5 bytes each, 131562, and coded ones 9 bits, 32891
     content = document(JUDGED)
     assert [variant["fits"] for variant in content["variants"]] == [False, False, True, True]
+    assert (content["gate"], content["status"]) == ("huffman", "ok")
+    (over,) = (item for item in content["variants"][0]["checks"] if not item["ok"])
+    assert (over["name"], over["status"]) == ("file_bytes", "over")
+    assert over["blame"] == {"layer": "fc0", "component": "weights", "share": pytest.approx(235_200 / 238_200)}
 
 
 def test_a_document_is_json_and_comes_back_equal() -> None:
@@ -202,7 +207,23 @@ def test_the_check_table_shows_a_limit_in_a_unit_that_can_be_read(limits: dict[s
 
 def test_the_check_table_says_what_is_over() -> None:
     lines = shown(check_table(check(PLAIN.results[0], BUDGET))).splitlines()
-    assert [line.split()[-1] for line in lines[1:]] == ["ok", "over", "ok"]  # energy, file, frame rate
+    words = [word for line in lines[1:] for word in line.split() if word in ("ok", "over")]
+    assert words == ["ok", "over", "ok"]  # energy, file, frame rate
+
+
+@pytest.mark.parametrize(
+    ("limits", "test_error", "words"),
+    [
+        ({"test_error": 0.02}, None, "no, no evidence of error"),
+        ({"test_error": 0.02}, 0.01, "yes, 50 % of error"),
+        ({"test_error": 0.0}, 0.01, "no, error"),  # there is no share of nothing
+        ({"accuracy_loss": 0.02}, 0.01, "no, no evidence of accuracy"),
+    ],
+)
+def test_the_run_table_says_which_limit_is_used_most(limits: dict[str, float], test_error: Any, words: str) -> None:
+    result = replace(PLAIN.results[-1], test_error=test_error)
+    verdict = check(result, Budget.model_validate({"name": "own", "limits": limits}))
+    assert words in shown_run(replace(PLAIN, results=(result,), verdicts=(verdict,), budget="own"))
 
 
 def test_the_resource_table_names_every_resource() -> None:
