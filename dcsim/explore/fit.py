@@ -6,6 +6,7 @@ A knob is a number of the chip by its dotted path, or `fps`; of the network it i
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 from dcsim.config import did_you_mean
@@ -162,14 +163,16 @@ def fit_traces(
     knob: str,
     wanted: Wanted = "smallest",
     *,
+    stride: int = 1,
     reference_error: float | None = None,
     engine: Engine = "event",
 ) -> Fit:
-    """The first or last of several traces of one network that meets the budget; all are tried.
+    """The first or last of several traces of one network that meets the budget.
 
     Args:
         traces: how to make each, by the knob's value, smallest first.
         knob: what the values are called, such as `variant` or `codebook_bits`.
+        stride: every so many-th is a sample: more than 1 where traces take long to make.
         reference_error, engine: see `fit`.
 
     Raises:
@@ -178,18 +181,21 @@ def fit_traces(
     require_fps(fps)
     soc = load_soc(soc) if isinstance(soc, str) else soc
     budget = load_budget(budget) if isinstance(budget, str) else budget
-    made = {value: make() for value, make in traces.items()}
-    ladder = list(made)
+    ladder = list(traces)
+
+    @cache
+    def made(value: Value) -> Trace:
+        return traces[value]()
 
     def attempt(value: Value, engine: Engine) -> Attempt:
-        return judged(made[value], soc, fps, budget, reference_error, value, engine)
+        return judged(made(value), soc, fps, budget, reference_error, value, engine)
 
-    first = made[ladder[0]]
+    first = made(ladder[0])
     variant = "" if knob == "variant" else first.variant
     question = Question(
         first.network, first.synthetic, variant, soc.name, fps, budget.name, knob, wanted, ladder[0], ladder[-1]
     )
-    return _answer(question, ladder, range(len(ladder)), attempt, engine)
+    return _answer(question, ladder, [*range(0, len(ladder), stride), len(ladder) - 1], attempt, engine)
 
 
 def judged(

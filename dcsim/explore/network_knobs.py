@@ -28,6 +28,7 @@ from dcsim.zoo import Network, NetworkSpec, find_network
 
 Makers = dict[int | str, Callable[[], Trace]]
 TRACE_SUFFIX = ".parquet"
+BITS_STRIDE = 3  # samples of the bits of a code: 1, 4, 7 and 10
 VARIANT, CODEBOOK_BITS = "variant", "codebook_bits"
 
 
@@ -87,12 +88,12 @@ def fit_source(
     if source.saved:
         raise ConfigError(f"{source.name} is a trace of one variant: give the network to turn {knob}")
     if lowest is not None or highest is not None:
-        raise ConfigError(f"{knob} has few values, and all are tried: bounds have no place here")
+        raise ConfigError(f"{knob} has few values: bounds have no place here")
     if knob == VARIANT and source.variant:
         raise ConfigError("--variant has no place where the variant is the knob")
-    makers = variants_by_size(source) if knob == VARIANT else by_codebook_bits(source)
+    makers, stride = (variants_by_size(source), 1) if knob == VARIANT else (by_codebook_bits(source), BITS_STRIDE)
     error = _dense_error(source, budget)
-    return fit_traces(makers, soc, fps, budget, knob, wanted, reference_error=error, engine=engine)
+    return fit_traces(makers, soc, fps, budget, knob, wanted, stride=stride, reference_error=error, engine=engine)
 
 
 def _dense_error(source: Source, budget: Budget) -> float | None:

@@ -89,8 +89,9 @@ def _move(part, c, channel, banks, lines, places):
 
 
 @inlined
-def _enter(clock, c, burst, row, b, is_write, channel, banks, lines, places, n_alike, totals, returning):
+def _enter(clock, c, request, channel, banks, lines, places, n_alike, totals, returning):
     """A request enters: it waits, joins one for the same burst, or a write that still waits answers the read."""
+    burst, row, b, is_write = request
     entered = clock + 1
     w = len(banks) + 2 * c + is_write
     alike = burst & (n_alike.shape[1] - 1)
@@ -261,9 +262,8 @@ def replay(
                             soonest = at
                             break
                 elif has_room:
-                    channel, write = channels[c], np.int64(writes[i])
-                    where = (banks, lines, places, n_alike)
-                    _enter(clock, c, bursts[i], rows[i], bank_numbers[i], write, channel, *where, totals, returning)
+                    request = bursts[i], rows[i], bank_numbers[i], np.int64(writes[i])
+                    _enter(clock, c, request, channels[c], banks, lines, places, n_alike, totals, returning)
                     n_in_flight += not writes[i]
                     i += 1
                     soonest = clock + 1
