@@ -62,6 +62,13 @@ class RunReport:
         """Whether the gated variant keeps every limit; None without a budget."""
         return self.verdict.fits if self.verdict else None
 
+    def require_evidence(self) -> None:
+        """Refuse a verdict on the gated variant that nobody can give. Raises ConfigError."""
+        checks = self.verdict.checks if self.verdict else ()
+        missing = [f"{item.name} ({item.why})" for item in checks if item.status == "missing"]
+        if missing:
+            raise ConfigError(f"evidence is missing for {self.budget}: {'; '.join(missing)}")
+
     def frame(self) -> "pd.DataFrame":
         """One row per variant; units in the column names."""
         import pandas as pd

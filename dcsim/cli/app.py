@@ -121,6 +121,7 @@ def finish(report: "RunReport", json: Path | None) -> None:
         from dcsim.report.document import document
 
         write_json(document(report), json)
+    report.require_evidence()
     if report.fits is False:
         raise typer.Exit(EXIT_OVER_BUDGET)
 

@@ -19,7 +19,7 @@ from dcsim.cli.app import (
     write_json,
 )
 from dcsim.cli.replays import ArrivalName
-from dcsim.errors import DcsimError, OutputError
+from dcsim.errors import OutputError
 from dcsim.files import write_bytes
 
 if TYPE_CHECKING:
@@ -88,7 +88,9 @@ def check(
         write_bytes(junit, as_junit(report))
     if markdown:
         _write_markdown(report, changed, markdown)
-    _leave(report)
+    report.require_evidence()
+    if not report.fits:
+        raise typer.Exit(EXIT_OVER_BUDGET)
 
 
 def _require_outputs(json: Path | None, junit: Path | None, markdown: Path | None) -> None:
@@ -99,13 +101,13 @@ def _require_outputs(json: Path | None, junit: Path | None, markdown: Path | Non
 
 def _print(report: "RunReport", changed: "Changes | None") -> None:
     """Every variant's checks, what is wrong with them and what has changed; the verdict that decides comes last."""
-    from dcsim.report.checks import change_table, check_table, sentences, title, unchanged
+    from dcsim.report.checks import change_table, check_table, run_name, sentences, title, unchanged
     from dcsim.report.terminal import console
 
     screen = console()
     for result, verdict in zip(report.results, report.verdicts, strict=True):
         assert verdict, "check has a budget"
-        screen.print(f"{result.network}, {result.variant} on {result.soc} at {result.fps:g} fps:")
+        screen.print(f"{run_name(result)}:")
         screen.print(check_table(verdict))
         for told in sentences(verdict):
             screen.print(told, soft_wrap=True)
@@ -127,13 +129,3 @@ def _write_markdown(report: "RunReport", changed: "Changes | None", path: Path) 
         sys.stdout.write(text)
     else:
         write_bytes(path, text.encode())
-
-
-def _leave(report: "RunReport") -> None:
-    """Leave with 1 when the gated variant is over budget, with 2 when evidence is missing, whatever else is over."""
-    assert report.verdict, "check has a budget"
-    if report.verdict.status == "missing":
-        missing = [f"{item.name} ({item.why})" for item in report.verdict.checks if item.status == "missing"]
-        raise DcsimError(f"evidence is missing for {report.budget}: {'; '.join(missing)}")
-    if report.verdict.status == "over":
-        raise typer.Exit(EXIT_OVER_BUDGET)

@@ -8,6 +8,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from math import isinf
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -17,6 +18,7 @@ Value = int | float | str
 N_SAMPLES = 33
 MOST_TRIED = 64  # a ladder of no more values is tried value by value
 N_DOUBLINGS = 7
+MOST_ZOOMS, ZOOM = 6, 12  # rounds of finer samples around a nearest miss, and parts in each
 EVERY_WHOLE_NUMBER = 1 << 20  # a longer ladder of whole numbers goes in steps of four digits
 FOUR_DIGITS = range(1000, 10_000)
 LONGEST_RATIO = 1 << 24  # where a ladder of numbers begins at 0: from the next value to the last
@@ -101,7 +103,8 @@ def search(n_places: int, samples: Iterable[int], guide: Asking[T], judge: Askin
     """Find the first of `n_places` that fits.
 
     Where the samples change more than once between fitting and not, the answer is the first fitting sample, refined
-    towards the sample before it; narrower windows between samples are not seen.
+    towards the sample before it. Where no sample fits, more are taken around the one that misses least. Narrower
+    windows between samples are not seen.
 
     Args:
         samples: places to ask the guide about before anything else; the first and the last are added.
@@ -109,6 +112,8 @@ def search(n_places: int, samples: Iterable[int], guide: Asking[T], judge: Askin
     """
     asked = _Asked(guide, judge)
     order = sorted({0, n_places - 1, *samples})
+    if not any(asked(place, False).fits for place in order):
+        order = _zoomed(asked, order)
     possible = [place for place in order if asked(place, False).possible]
     fit = [asked(place, False).fits for place in possible]
     windows = _windows(possible, fit)
@@ -128,6 +133,20 @@ def search(n_places: int, samples: Iterable[int], guide: Asking[T], judge: Askin
         sum(earlier != later for earlier, later in pairwise(fit)) <= 1,
         tuple((at, of_judge, outcome) for (at, of_judge), outcome in asked.trail.items()),
     )
+
+
+def _zoomed(asked: _Asked[T], order: list[int]) -> list[int]:
+    """The samples, and finer ones around the nearest miss until one fits or its neighbours are known."""
+    for _ in range(MOST_ZOOMS):
+        best = min(range(len(order)), key=lambda at: (asked(order[at], False).miss, -order[at]))
+        low, high = order[max(best - 1, 0)], order[min(best + 1, len(order) - 1)]
+        finer = sorted({low + (high - low) * part // ZOOM for part in range(ZOOM + 1)} - {*order})
+        if not finer or isinf(asked(order[best], False).miss):
+            break
+        order = sorted({*order, *finer})
+        if any(asked(place, False).fits for place in finer):
+            break
+    return order
 
 
 def _windows(order: list[int], fit: list[bool]) -> tuple[tuple[int, int], ...]:

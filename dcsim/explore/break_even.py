@@ -28,7 +28,7 @@ from dcsim.traces.trace import INPUT, Trace, consumers
 from dcsim.units import ceil_div, kib_to_bytes
 
 FPS_RANGE = 10_000  # rates from the highest that both keep up with down to this part of it
-SAME = 1e-12  # powers that differ by less are equal: they are sums of some hundred terms
+SAME = 2.0**-40  # powers that differ by less are equal: they are sums of some hundred terms
 PLENTY_KIB = 1 << 40  # more than any network has
 
 Floats = npt.NDArray[np.float64]

@@ -1,8 +1,8 @@
-"""A point's key: a fingerprint of everything that its result depends on.
+"""A point's key: a fingerprint of everything that its row depends on.
 
-Every leaf of the chip's YAML, the trace, the frame rate, the engine and the version each have a 128-bit hash of their
-name and value; the key is their sum. So it does not matter which of them were axes of a sweep, and the keys of a
-million points are a few additions of arrays.
+Every leaf of the chip's YAML, the trace, the frame rate, the engine, the version and the words by which axes choose a
+chip or a trace have a 128-bit hash each, of their name and value; the key is their sum. So it does not matter which of
+the leaves were axes of a sweep, and the keys of a million points are a few additions of arrays.
 """
 
 import hashlib

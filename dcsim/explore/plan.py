@@ -82,7 +82,7 @@ class Plan:
         moved = {path for axis in self.grid.axes for path in axis}
         for axis, place in zip(self.grid.axes, self.grid.places(points), strict=True):
             used, index = np.unique(place, return_inverse=True)
-            for path in axis.keys() - {*TRACE_AXES, "soc"}:
+            for path in axis:
                 sums += leaf_hashes(path, axis[path][used])[index]
         for soc, members in self.by_soc(points):
             leaves = {"fps": self.spec.fps, **chip_leaves(soc)}
@@ -106,7 +106,6 @@ def make_plan(spec: SweepSpec, folder: Path, listener: Listener = SILENT) -> Pla
     usual = _usual(socs) | {"fps": spec.fps}
     require_fps(spec.fps)
     _require_axes(spec, usual)
-    _require_different_chips(spec, socs)
     implied = "trace" if spec.traces else "variant"
     if implied not in {axis.path for axis in spec.single_axes}:
         first = Axis(path=implied, values=spec.traces or spec.variants)
@@ -151,17 +150,6 @@ def _require_axes(spec: SweepSpec, usual: Mapping[str, Any]) -> None:
                 raise ConfigError(f"sweep {spec.name}: {axis.path} takes numbers from {least:g} on, found {found}")
 
 
-def _require_different_chips(spec: SweepSpec, socs: Mapping[str, SocSpec]) -> None:
-    """Refuse chips that differ in nothing but what other axes set: their points would be the same."""
-    moved = {axis.path for axis in spec.single_axes}
-    seen: dict[str, str] = {}
-    for name, soc in socs.items():
-        content = repr([leaf for leaf in sorted(chip_leaves(soc).items()) if leaf[0] not in moved])
-        if content in seen:
-            raise ConfigError(f"sweep {spec.name}: {seen[content]} and {name} are the same chip")
-        seen[content] = name
-
-
 def _save_traces(spec: SweepSpec, grid: Grid, folder: Path, listener: Listener) -> dict[TraceName, SavedTrace]:
     choices = []
     for axis in grid.axes:
@@ -169,14 +157,10 @@ def _save_traces(spec: SweepSpec, grid: Grid, folder: Path, listener: Listener) 
         rows = dict.fromkeys(zip(*own.values(), strict=True)) if own else {(): None}
         choices.append([dict(zip(own, row, strict=True)) for row in rows])
     saved: dict[TraceName, SavedTrace] = {}
-    seen: dict[str, str] = {}
     for combination in product(*choices):
         wanted = {key: value for part in combination for key, value in part.items()}
-        trace, words = _trace(spec, wanted, listener), " ".join(f"{key} {value}" for key, value in wanted.items())
+        trace = _trace(spec, wanted, listener)
         found = SavedTrace(folder / "traces" / f"{trace.digest()[:24]}.parquet", trace.digest())
-        if found.digest in seen:
-            raise ConfigError(f"sweep {spec.name}: {seen[found.digest]} and {words} are the same trace")
-        seen[found.digest] = words
         if not found.path.exists():
             trace.save(found.path)
         saved[tuple(wanted.get(axis) for axis in TRACE_AXES)] = found

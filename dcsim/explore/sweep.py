@@ -183,9 +183,10 @@ def work(plan: Plan, folder: Path, task: Task) -> int:
 
 
 def record_failure(plan: Plan, folder: Path, task: Task, why: str) -> int:
-    """Add rows that say why their points could not be worked out; how many they are."""
-    rows = failed_rows(plan, task.points, task.engine, why)
-    Store(folder).write(plan.keys(task.points, task.engine), rows)
+    """Add rows that say why their points could not be worked out, unless they are there; how many they are."""
+    keys, store = plan.keys(task.points, task.engine), Store(folder)
+    if missing(keys, store.keys()).any():
+        store.write(keys, failed_rows(plan, task.points, task.engine, why))
     return len(task.points)
 
 

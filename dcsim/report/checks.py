@@ -13,6 +13,7 @@ from dcsim.units import PJ_PER_J
 if TYPE_CHECKING:
     from dcsim.report.baseline import Change, Changes
     from dcsim.run import RunReport
+    from dcsim.simulation.result import RunResult
 
 COLUMNS = ("check", "expected", "found", "headroom", "", "most of it")
 STYLES: dict[Status, str] = {"ok": "green", "warn": "yellow", "over": "red", "missing": "red"}
@@ -38,12 +39,17 @@ def in_unit(value: float, unit: str) -> str:
     return quantity(value, {"bytes": "B"}.get(unit, unit)) if unit else percent(value)
 
 
+def run_name(result: "RunResult") -> str:
+    """What was run on what, and whether it was drawn instead of measured."""
+    drawn = " (synthetic)" if result.synthetic else ""
+    return f"{result.network}, {result.variant}{drawn} on {result.soc} at {result.fps:g} fps"
+
+
 def title(report: "RunReport") -> str:
     """The verdict on the gated variant in one line."""
-    verdict = report.verdict
-    assert verdict, "a verdict takes a budget"
-    run = f"{report.network}, {report.gate} on {report.soc} at {report.fps:g} fps"
-    return f"{run} {VERDICTS[verdict.status].format(report.budget)}"
+    (gated,) = (result for result in report.results if result.variant == report.gate)
+    assert report.verdict, "a verdict takes a budget"
+    return f"{run_name(gated)} {VERDICTS[report.verdict.status].format(report.budget)}"
 
 
 def check_table(verdict: Verdict) -> Table:

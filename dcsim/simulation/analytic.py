@@ -108,15 +108,22 @@ def estimate(
         raise SimulationError("every frame rate must be a positive number")
     period_ps = np.round(trace.batch * PS_PER_S / rates_hz).astype(np.int64)
     shapes = shapes_of(trace, points)
-    found = [_at(trace, points, shapes, choice, period_ps, rates_hz) for choice in _choices(soc)]
-    return _most_frugal(found, period_ps)
+    chosen = points["operating_point"]
+    found = [
+        _most_frugal(
+            [_at(trace, points, shapes, choice, period_ps, rates_hz) for choice in _choices(soc, of)], period_ps
+        )
+        for of in chosen.values
+    ]
+    return _select(found, chosen.index)
 
 
-def _choices(soc: SocSpec) -> list[OperatingPoint | None]:
-    """Operating points to try; None is the nominal one."""
-    if soc.operating_point == "auto":
+def _choices(soc: SocSpec, operating_point: Any) -> list[OperatingPoint | None]:
+    """Operating points to try; None is the nominal one. A fault is said of its points elsewhere."""
+    if operating_point == "auto":
         return [*soc.operating_points]
-    return [None if soc.operating_point == "nominal" else soc.operating_points[soc.operating_point]]
+    is_place = isinstance(operating_point, int) and operating_point < len(soc.operating_points)
+    return [soc.operating_points[operating_point] if is_place else None]
 
 
 def _at(
@@ -314,6 +321,13 @@ def _most_frugal(found: list[Estimates], period_ps: Ints) -> Estimates:
     best = np.where(
         in_time.any(axis=0), np.argmin(np.where(in_time, energies, np.inf), axis=0), np.argmin(services, axis=0)
     )
+    return _select(found, best)
+
+
+def _select(found: list[Estimates], which: Ints) -> Estimates:
+    """The values of one of them at each point."""
+    if len(found) == 1:
+        return found[0]
     names = [name for name in vars(found[0]) if name not in ("faults", "fault_index")]
-    chosen = {name: np.stack([getattr(e, name) for e in found])[best, np.arange(len(best))] for name in names}
+    chosen = {name: np.stack([getattr(e, name) for e in found])[which, np.arange(len(which))] for name in names}
     return replace(found[0], **chosen)

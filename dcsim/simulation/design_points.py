@@ -10,12 +10,17 @@ from pydantic import TypeAdapter, ValidationError
 
 from dcsim.config import did_you_mean
 from dcsim.errors import ConfigError
+from dcsim.soc.dram_spec import NoDram
 from dcsim.soc.spec import SocSpec
 
 Ints = npt.NDArray[np.int64]
 Axes = Mapping[str, Sequence[Any] | npt.NDArray[Any]]
 K = TypeVar("K")
 T = TypeVar("T")
+
+
+#: parts of a chip that hold lists, or say nothing of what it does
+NO_AXES = ("name", "description", "operating_points", "placement")
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,7 @@ class DesignPoints:
             listed = ", ".join(f"{path} has {len(values)}" for path, values in axes.items())
             raise ConfigError(f"axes are zipped, so they need as many values each: {listed}")
         n_points = lengths.pop() if lengths else 1
-        known = [path for path in soc.leaves() if path not in ("name", "description")]
+        known = [path for path in soc.leaves() if path.split(".")[0] not in NO_AXES]
         for path in axes:
             if path not in known:
                 raise ConfigError(f"{soc.name} has no {path}{did_you_mean(path, known)}")
@@ -127,8 +132,22 @@ def _changed(soc: SocSpec, key: str, values: Mapping[str, Any]) -> Any:
     checked: Any = Annotated[(field.annotation, *field.metadata, field)]
     adapter: TypeAdapter[Any] = TypeAdapter(checked)
     try:
-        return adapter.validate_python(tree)
+        found = adapter.validate_python(tree)
+        fault = _does_not_fit(soc, key, found)
+        return Fault(fault) if fault else found
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(step) for step in (key, *first["loc"]))
         return Fault(f"{where}: {first['msg']}, found {first['input']!r}")
+
+
+def _does_not_fit(soc: SocSpec, key: str, part: Any) -> str | None:
+    """What a part has against the rest of the chip: see SocSpec."""
+    if key == "operating_point" and part != "nominal" and (part == "auto" or part >= len(soc.operating_points)):
+        has = len(soc.operating_points)
+        return None if part == "auto" and has else f"operating_point {part}: the chip has {has} operating_points"
+    if key == "idle" and part.sram == "retain" and soc.sram.retention_leakage_ratio is None:
+        return "idle.sram retain needs sram.retention_leakage_ratio"
+    if key == "idle" and part.sram == "off" and isinstance(soc.dram, NoDram):
+        return "idle.sram off loses the weights, and there is no DRAM to load them from"
+    return None

@@ -8,12 +8,11 @@ numba keeps compiled code while this file is unchanged: touch it after changes t
 import numpy as np
 import numpy.typing as npt
 
-from dcsim.simulation.pipeline_steps import step
+from dcsim.simulation.pipeline_steps import step, transfer_ps
 from dcsim.simulation.pipeline_tables import (
     ACTIVE_PS,
     BEGINS,
     BITS_PER_CYCLE,
-    BURST_PS,
     BUSY_PS,
     CHANNEL_FREE_PS,
     CHANNEL_QUEUED,
@@ -32,7 +31,6 @@ from dcsim.simulation.pipeline_tables import (
     EXPANSIONS_HELD,
     FETCH_ACCESSES,
     FETCH_BURSTS,
-    FETCH_BYTES,
     FETCH_ROWS,
     FETCH_SLOTS,
     FETCHES_HELD,
@@ -45,7 +43,6 @@ from dcsim.simulation.pipeline_tables import (
     LOAD_ACCESSES,
     LOAD_BURSTS,
     LOAD_ROWS,
-    N_CHANNELS,
     N_GATES,
     N_PROCESSES,
     N_REGISTERS,
@@ -64,8 +61,6 @@ from dcsim.simulation.pipeline_tables import (
     PORT_CYCLES,
     PORT_QUEUED,
     PORT_TAKEN,
-    READ_PS,
-    ROW_PS,
     RUNS,
     SEQUENCE,
     SERVICE_PS,
@@ -82,10 +77,10 @@ from dcsim.simulation.pipeline_tables import (
     T_DECODE_PORT,
     T_FETCH,
     T_FETCH_PORT,
-    T_HOLDS_SLOT,
     T_LOAD,
     T_LOAD_PORT,
     T_OUTPUT_PORT,
+    T_UNEVEN,
     T_WRITE,
     T_WRITE_PORT,
     UNTIL_PS,
@@ -94,7 +89,6 @@ from dcsim.simulation.pipeline_tables import (
     WRITE,
     WRITE_ACCESSES,
     WRITE_BURSTS,
-    WRITE_BYTES,
     WRITE_ROWS,
     compiled,
 )
@@ -105,12 +99,11 @@ Floats = npt.NDArray[np.float64]
 
 
 @compiled
-def _transfer_ps(n_bursts, n_rows, rates, point):  # type: ignore[no-untyped-def]
-    """Without a turnaround: see `dram.transfer_ps`."""
-    n_channels = rates[point, N_CHANNELS]
-    bursts_ps = np.ceil(n_bursts / n_channels) * rates[point, BURST_PS]
-    rows_ps = np.ceil(n_rows / n_channels) * rates[point, ROW_PS]
-    return max(bursts_ps, rows_ps, n_bursts * rates[point, READ_PS])
+def _mean_transfer_ps(n_bursts, n_rows, n_tiles, rates, point):  # type: ignore[no-untyped-def]
+    """Of a tile, some of which have a burst more than others. See `dram.transfer_ps`; without a turnaround."""
+    fewer, rows = n_bursts // n_tiles, n_rows / n_tiles
+    part = n_bursts / n_tiles - fewer
+    return (1 - part) * transfer_ps(fewer, rows, rates, point) + part * transfer_ps(fewer + 1, rows, rates, point)
 
 
 @compiled
@@ -138,18 +131,20 @@ def _fill_tiles(layers, rates, point, tiles):  # type: ignore[no-untyped-def]
     access_ps = rates[point, PORT_CYCLES] * cycle_ps
     for i in range(layers.shape[0]):
         n = layers[i, N_STEPS]
-        tiles[i, T_FETCH] = round(_transfer_ps(layers[i, FETCH_BURSTS], layers[i, FETCH_ROWS], rates, point) / n)
+        tiles[i, T_FETCH] = round(_mean_transfer_ps(layers[i, FETCH_BURSTS], layers[i, FETCH_ROWS], n, rates, point))
         tiles[i, T_FETCH_PORT] = round(layers[i, FETCH_ACCESSES] * access_ps / n)
         tiles[i, T_DECODE] = round(_decode_cycles(layers, i, rates, point) * cycle_ps)
         tiles[i, T_DECODE_PORT] = round(layers[i, DECODE_ACCESSES] * access_ps / n)
         tiles[i, T_COMPUTE] = round(layers[i, COMPUTE_CYCLES] * cycle_ps / n)
         tiles[i, T_COMPUTE_PORT] = round(layers[i, COMPUTE_ACCESSES] * access_ps / n)
         tiles[i, T_OUTPUT_PORT] = round(layers[i, OUTPUT_ACCESSES] * access_ps / n)
-        tiles[i, T_WRITE] = round(_transfer_ps(layers[i, WRITE_BURSTS], layers[i, WRITE_ROWS], rates, point) / n)
+        tiles[i, T_WRITE] = round(_mean_transfer_ps(layers[i, WRITE_BURSTS], layers[i, WRITE_ROWS], n, rates, point))
         tiles[i, T_WRITE_PORT] = round(layers[i, WRITE_ACCESSES] * access_ps / n)
-        tiles[i, T_LOAD] = round(_transfer_ps(layers[i, LOAD_BURSTS], layers[i, LOAD_ROWS], rates, point) / n)
+        tiles[i, T_LOAD] = round(_mean_transfer_ps(layers[i, LOAD_BURSTS], layers[i, LOAD_ROWS], n, rates, point))
         tiles[i, T_LOAD_PORT] = round(layers[i, LOAD_ACCESSES] * access_ps / n)
-        tiles[i, T_HOLDS_SLOT] = layers[i, FETCH_BYTES] > 0 or layers[i, WRITE_BYTES] > 0
+        tiles[i, T_UNEVEN] = (
+            0 < layers[i, FETCH_BURSTS] < n or 0 < layers[i, WRITE_BURSTS] < n or 0 < layers[i, LOAD_BURSTS] < n
+        )
 
 
 @compiled
@@ -264,7 +259,7 @@ def _run(layers, tiles, cold, n_buffers, rates, point, skips, ends_ps, state, ol
             if processes[WRITE, STEP] == 0:
                 ends_ps[layer - 1] = shared[NOW_PS]
                 continue
-            if not skips or layers[layer, N_STEPS] < FEWEST_TO_SKIP:
+            if not skips or tiles[layer, T_UNEVEN] or layers[layer, N_STEPS] < FEWEST_TO_SKIP:
                 continue
             if layer != known_layer:
                 known_layer, n_known = layer, 0

@@ -7,6 +7,7 @@ from dcsim.simulation.pipeline_tables import (
     ASKS_FOR_CHANNEL,
     ASKS_FOR_PORT,
     BEGINS,
+    BURST_PS,
     BUSY_PS,
     CHANNEL,
     CHANNEL_FREE_PS,
@@ -20,7 +21,8 @@ from dcsim.simulation.pipeline_tables import (
     EXPAND_SLOTS,
     EXPANSIONS_HELD,
     FETCH,
-    FETCH_BYTES,
+    FETCH_BURSTS,
+    FETCH_ROWS,
     FETCH_SLOTS,
     FETCHED,
     FETCHES_HELD,
@@ -32,6 +34,9 @@ from dcsim.simulation.pipeline_tables import (
     LAYER,
     LAYERS_DONE,
     LEAVES_PORT,
+    LOAD_BURSTS,
+    LOAD_ROWS,
+    N_CHANNELS,
     N_PROCESSES,
     N_STEPS,
     NEEDED,
@@ -45,6 +50,8 @@ from dcsim.simulation.pipeline_tables import (
     PORT_QUEUED,
     PORT_TAKEN,
     QUEUES,
+    READ_PS,
+    ROW_PS,
     RUNS,
     SEQUENCE,
     SPILLS_OUTPUT,
@@ -58,10 +65,10 @@ from dcsim.simulation.pipeline_tables import (
     T_DECODE_PORT,
     T_FETCH,
     T_FETCH_PORT,
-    T_HOLDS_SLOT,
     T_LOAD,
     T_LOAD_PORT,
     T_OUTPUT_PORT,
+    T_UNEVEN,
     T_WRITE,
     T_WRITE_PORT,
     TURN_PS,
@@ -71,7 +78,8 @@ from dcsim.simulation.pipeline_tables import (
     WAKE_AT_PS,
     WAKE_PS,
     WRITE,
-    WRITE_BYTES,
+    WRITE_BURSTS,
+    WRITE_ROWS,
     compiled,
     inlined,
 )
@@ -169,10 +177,48 @@ def _use(p, channel, wrote, engine_ps, port_ps, processes, queues, shared, rates
 
 
 @compiled
-def _finish_tile(p, layers, tiles, processes, gates, shared):  # type: ignore[no-untyped-def]
+def transfer_ps(n_bursts, n_rows, rates, point):  # type: ignore[no-untyped-def]
+    """Without a turnaround: see `dram.transfer_ps`."""
+    n_channels = rates[point, N_CHANNELS]
+    bursts_ps = np.ceil(n_bursts / n_channels) * rates[point, BURST_PS]
+    rows_ps = np.ceil(n_rows / n_channels) * rates[point, ROW_PS]
+    return max(bursts_ps, rows_ps, n_bursts * rates[point, READ_PS])
+
+
+@inlined
+def _share(total, step, n_steps):  # type: ignore[no-untyped-def]
+    """See `units.shares`."""
+    return total * (step + 1) // n_steps - total * step // n_steps
+
+
+@compiled
+def _bursts(bursts, p, layers, processes):  # type: ignore[no-untyped-def]
+    """Bursts of the tile at which a process is, of those in a column of its layer."""
+    layer = processes[p, LAYER]
+    return _share(layers[layer, bursts], processes[p, STEP], layers[layer, N_STEPS])
+
+
+@compiled
+def _moves(p, layers, processes):  # type: ignore[no-untyped-def]
+    """Whether the tile at which a process is takes a working buffer of what is fetched or on its way to DRAM."""
+    return _bursts(FETCH_BURSTS, p, layers, processes) > 0 or _bursts(WRITE_BURSTS, p, layers, processes) > 0
+
+
+@compiled
+def _duration_ps(bursts, rows, mean_ps, p, layers, tiles, processes, rates, point):  # type: ignore[no-untyped-def]
+    """Of the transfer of one tile: the mean, or its own where tiles are uneven."""
+    layer = processes[p, LAYER]
+    if not tiles[layer, T_UNEVEN]:
+        return tiles[layer, mean_ps]
+    n_rows = _bursts(rows, p, layers, processes)
+    return np.int64(round(transfer_ps(_bursts(bursts, p, layers, processes), n_rows, rates, point)))
+
+
+@compiled
+def _finish_tile(p, layers, processes, gates, shared):  # type: ignore[no-untyped-def]
     """Give back buffers, tell the next stage, and go on to the next tile."""
     layer = processes[p, LAYER]
-    decodes, spills, holds = layers[layer, DECODES], layers[layer, SPILLS_OUTPUT], tiles[layer, T_HOLDS_SLOT]
+    decodes, spills, holds = layers[layer, DECODES], layers[layer, SPILLS_OUTPUT], _moves(p, layers, processes)
     is_last = processes[p, STEP] + 1 == layers[layer, N_STEPS]
     if p == COMPUTE and decodes:
         _advance(EXPAND_SLOTS, processes, gates, shared)
@@ -204,14 +250,15 @@ def step(p, layers, tiles, cold, processes, gates, queues, shared, rates, point)
         if p == FETCH:
             if phase == 0 and first:
                 gate, needed = LAYERS_DONE, layers[layer, WAITS_FOR]
-            elif phase == 1 and cold:
-                engine_ps, port_ps, channel = tiles[layer, T_LOAD], tiles[layer, T_LOAD_PORT], 1
-                uses = engine_ps + port_ps > 0
-            elif phase == 2 and tiles[layer, T_HOLDS_SLOT]:
+            elif phase == 1 and cold and _bursts(LOAD_BURSTS, p, layers, processes):
+                engine_ps = _duration_ps(LOAD_BURSTS, LOAD_ROWS, T_LOAD, p, layers, tiles, processes, rates, point)
+                port_ps, channel, uses = tiles[layer, T_LOAD_PORT], 1, True
+            elif phase == 2 and _moves(p, layers, processes):
                 shared[FETCHES_HELD] += 1
                 gate, needed = FETCH_SLOTS, shared[FETCHES_HELD]
-            elif phase == 3 and layers[layer, FETCH_BYTES]:
-                engine_ps, port_ps, channel, uses = tiles[layer, T_FETCH], tiles[layer, T_FETCH_PORT], 1, True
+            elif phase == 3 and _bursts(FETCH_BURSTS, p, layers, processes):
+                engine_ps = _duration_ps(FETCH_BURSTS, FETCH_ROWS, T_FETCH, p, layers, tiles, processes, rates, point)
+                port_ps, channel, uses = tiles[layer, T_FETCH_PORT], 1, True
         elif p == DECODE:
             if phase == 0:
                 gate, needed = FETCHED, processes[p, NUMBER] + 1
@@ -233,8 +280,9 @@ def step(p, layers, tiles, cold, processes, gates, queues, shared, rates, point)
             gate, needed = COMPUTED, processes[p, NUMBER] + 1
         elif phase == 1:
             port_ps, uses = tiles[layer, T_OUTPUT_PORT], True
-        elif phase == 2 and layers[layer, WRITE_BYTES]:
-            engine_ps, port_ps, uses = tiles[layer, T_WRITE], tiles[layer, T_WRITE_PORT], True
+        elif phase == 2 and _bursts(WRITE_BURSTS, p, layers, processes):
+            engine_ps = _duration_ps(WRITE_BURSTS, WRITE_ROWS, T_WRITE, p, layers, tiles, processes, rates, point)
+            port_ps, uses = tiles[layer, T_WRITE_PORT], True
             channel = wrote = 1
         if uses and not _use(p, channel, wrote, engine_ps, port_ps, processes, queues, shared, rates, point):
             return 0
@@ -246,7 +294,7 @@ def step(p, layers, tiles, cold, processes, gates, queues, shared, rates, point)
                 processes[p, NEEDED] = needed
                 return 0
         else:
-            _finish_tile(p, layers, tiles, processes, gates, shared)
+            _finish_tile(p, layers, processes, gates, shared)
             if p == WRITE:
                 return 1
     return 0

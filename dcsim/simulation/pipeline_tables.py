@@ -12,11 +12,9 @@ inlined = numba.njit(cache=True, error_model="numpy", _nrt=False, inline="always
     DECODES,
     SPILLS_OUTPUT,
     WAITS_FOR,  # layers that must be written back before fetching starts: it reads a spilled input
-    FETCH_BYTES,
     FETCH_BURSTS,
     FETCH_ROWS,
     FETCH_ACCESSES,
-    WRITE_BYTES,
     WRITE_BURSTS,
     WRITE_ROWS,
     WRITE_ACCESSES,
@@ -29,7 +27,7 @@ inlined = numba.njit(cache=True, error_model="numpy", _nrt=False, inline="always
     COMPUTE_ACCESSES,
     OUTPUT_ACCESSES,
     N_STREAMS,
-) = range(21)
+) = range(19)
 MAX_STREAMS = 4
 STREAM_SYMBOLS = N_STREAMS + 1  # so many columns
 STREAM_BITS = STREAM_SYMBOLS + MAX_STREAMS  # and so many
@@ -75,7 +73,7 @@ FETCHED, DECODED, COMPUTED, LAYERS_DONE, FETCH_SLOTS, EXPAND_SLOTS, OUTPUT_SLOTS
     T_WRITE_PORT,
     T_LOAD,
     T_LOAD_PORT,
-    T_HOLDS_SLOT,
+    T_UNEVEN,  # some tiles have a burst and others have none, so that none stands for all
     N_TILE,
 ) = range(13)
 

@@ -85,7 +85,7 @@ class _Tile(NamedTuple):
     @property
     def holds_slot(self) -> bool:
         """Whether it takes a working buffer of what is fetched, or of what is on its way to DRAM."""
-        return bool(self.costs.fetch.n_bytes or self.costs.write.dram.n_bytes)
+        return bool(self.costs.fetch.n_bursts or self.costs.write.dram.n_bursts)
 
 
 class _Replay:
@@ -135,12 +135,12 @@ class _Replay:
             plan, cost = tile.plan, tile.costs
             if plan.n_input_bytes_spilled and tile.first:
                 yield from self.layers_done.reach(max(plan.layer.producers) + 1)
-            if self.cold and cost.load.n_bytes:
+            if self.cold and cost.load.n_bursts:
                 yield from self._dram_read(plan, cost.load)
             if tile.holds_slot:
                 n_held += 1
                 yield from self.fetch_slots.reach(n_held)
-            if cost.fetch.n_bytes:
+            if cost.fetch.n_bursts:  # or the burst of a tile before brought this one's bytes too
                 yield from self._dram_read(plan, cost.fetch)
             self.fetched.advance()
 
@@ -197,7 +197,7 @@ class _Replay:
             plan, cost = tile.plan, tile.costs.write
             yield from self._use_port(cost.n_sram_writes)
             self._count_sram(plan, 0, cost.n_sram_writes)
-            if cost.dram.n_bytes:
+            if cost.dram.n_bursts:
                 yield from self._dram_write(plan, cost.dram)
             if tile.holds_slot and plan.output_spilled:  # outputs on their way to DRAM are staged where the tile lay
                 self.fetch_slots.advance()

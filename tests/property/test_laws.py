@@ -1,10 +1,11 @@
 """Do time, bytes and energy obey their laws on any kind of array, and with zeros, more memory and faster decoders?"""
 
+import math
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dcsim.simulation.layer_plan import LayerPlan
@@ -19,10 +20,11 @@ from dcsim.soc.spec import SocSpec
 from dcsim.traces.trace import Layer, Trace
 from dcsim.units import cycles_to_ps
 from tests.builders import PLAIN, STREAM_DECODER, chip, coded, elementwise, linear, network
-from tests.property.test_simulation import FPS, chips, count, law, traces
+from tests.property.test_simulation import FPS, chips, count, traces
 
 ENGINES: tuple[Engine, ...] = ("event", "analytic")
 NS = 1000  # ps
+law = settings(max_examples=50, deadline=None)
 
 
 def changed(soc: SocSpec, **parts: Any) -> SocSpec:
@@ -64,27 +66,22 @@ def any_chips(draw: st.DrawFn, **changes: Any) -> SocSpec:
     return changed(draw(chips(**changes)), array=draw(arrays()))
 
 
-RUNS = {"trace": traces(), "soc": any_chips(), "fps": FPS}
+RUNS = {"trace": traces(), "soc": any_chips(), "fps": FPS, "engine": st.sampled_from(ENGINES)}
 
 # --- time ----------------------------------------------------------------------------------------------------------
 
-#: a cycle of 333,333,333 Hz is 3000.000003 ps
-ODD_CLOCK = chip(
-    {
-        "clock_hz": 333_333_333,
-        "sram": {
-            **{"kind": "cacti45", "capacity_kib": 64, "access_width_bits": 32, "n_banks": 1},
-            "cell": "high-performance",
-        },
-        "tiles.tile_kib": 1,
-    }
-)
+#: a cycle of 700 MHz is no whole number of picoseconds, so that every tile is rounded
+ODD: dict[str, Any] = {
+    "trace": network(linear("a", 32, 64)),
+    "soc": chip({"clock_hz": 700_000_000, "sram.capacity_kib": 64}),
+    "fps": 1.0,
+}
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @law
 @given(**RUNS)
-@example(trace=network(linear("a", 40, 40, m=30)), soc=ODD_CLOCK, fps=1.0)
+@example(**ODD, engine="event")
+@example(**ODD, engine="analytic")
 def test_busy_stalled_and_idle_time_fill_the_period(trace: Trace, soc: SocSpec, fps: float, engine: Engine) -> None:
     result = simulate(trace, soc, fps, engine=engine)
     assert result.period_ps >= result.service_ps
@@ -95,7 +92,6 @@ def test_busy_stalled_and_idle_time_fill_the_period(trace: Trace, soc: SocSpec, 
         assert use.busy_ps + sum(use.stall_ps.values()) + use.idle_ps == result.period_ps
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @law
 @given(**RUNS)
 def test_no_frame_is_faster_than_its_busiest_resource(trace: Trace, soc: SocSpec, fps: float, engine: Engine) -> None:
@@ -133,7 +129,6 @@ def n_channels(soc: SocSpec) -> int:
 # --- bytes ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @law
 @given(**RUNS)
 def test_bytes_of_the_ledger_are_those_of_the_placement_but_for_whole_bursts(
@@ -154,9 +149,9 @@ def test_bytes_of_the_ledger_are_those_of_the_placement_but_for_whole_bursts(
 @law
 @given(**RUNS)
 def test_what_comes_from_dram_is_written_into_sram_and_what_goes_there_is_read(
-    trace: Trace, soc: SocSpec, fps: float
+    trace: Trace, soc: SocSpec, fps: float, engine: Engine
 ) -> None:
-    result, plans = simulate(trace, soc, fps), place(trace, soc).layers
+    result, plans = simulate(trace, soc, fps, engine=engine), place(trace, soc).layers
     width_bytes = soc.sram.access_width_bits // 8
     moved = sum(-(-plan.dram_read_bytes // width_bytes) for plan in plans)
     outputs = sum(-(-plan.output_bytes // width_bytes) for plan in plans)
@@ -169,9 +164,7 @@ def test_what_comes_from_dram_is_written_into_sram_and_what_goes_there_is_read(
 
 @law
 @given(trace=traces(), soc=any_chips(), cold=st.booleans())
-def test_at_no_instant_does_the_sram_hold_more_than_the_placement_says(
-    trace: Trace, soc: SocSpec, cold: bool
-) -> None:
+def test_at_no_instant_does_the_sram_hold_more_than_the_placement_says(trace: Trace, soc: SocSpec, cold: bool) -> None:
     # exactly as much: a layer begins when the one before is written back, and then holds what the placement counts
     placement = place(trace, soc)
     frame = replay_frame(placement, soc, soc.nominal, cold)
@@ -181,7 +174,6 @@ def test_at_no_instant_does_the_sram_hold_more_than_the_placement_says(
 # --- energy --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @law
 @given(**RUNS)
 def test_energy_of_a_frame_is_the_sum_of_its_parts(trace: Trace, soc: SocSpec, fps: float, engine: Engine) -> None:
@@ -195,12 +187,9 @@ def test_energy_of_a_frame_is_the_sum_of_its_parts(trace: Trace, soc: SocSpec, f
     assert sum(result.energy_pj_by_component.values()) == pytest.approx(total, rel=1e-12)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @law
 @given(**RUNS)
-def test_every_event_of_the_array_is_in_the_ledger_once(
-    trace: Trace, soc: SocSpec, fps: float, engine: Engine
-) -> None:
+def test_every_event_of_the_array_is_in_the_ledger_once(trace: Trace, soc: SocSpec, fps: float, engine: Engine) -> None:
     result, plans = simulate(trace, soc, fps, engine=engine), place(trace, soc).layers
     expected = {
         "mac": sum(plan.work.n_macs for plan in plans),
@@ -291,7 +280,6 @@ def with_nothing(trace: Trace, place_of_it: int) -> Trace:
     return replace(trace, layers=tuple(renumbered))
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @law
 @given(**RUNS, place_of_it=st.integers(0, 4))
 def test_a_layer_of_no_size_costs_nothing(
@@ -302,31 +290,19 @@ def test_a_layer_of_no_size_costs_nothing(
     found = simulate(more, soc, fps, placement=result.placement, engine=engine)
     assert found.ledger == result.ledger
     assert (found.service_ps, found.cold_service_ps) == (result.service_ps, result.cold_service_ps)
-    assert found.resources == result.resources
+    assert [use.busy_ps for use in found.resources] == [use.busy_ps for use in result.resources]
     assert found.dram_bytes_per_frame == result.dram_bytes_per_frame
 
 
-@pytest.mark.parametrize("array", ["simd", "systolic", "sparse"])
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_network_that_does_nothing_takes_no_time_and_costs_what_is_always_on(array: str, engine: Engine) -> None:
-    shapes: dict[str, dict[str, Any]] = {
-        "simd": PLAIN["array"],
-        "systolic": {
-            **{"kind": "systolic", "mac_format": "fp32", "n_rows": 4, "n_columns": 4, "dataflow": "weight_stationary"},
-            **{"register_accesses_per_mac": 1, "pj_per_register_access": 1.0},
-        },
-        "sparse": {
-            **{"kind": "sparse", "mac_format": "int16", "n_pes": 4, "fifo_depth": 8, "code_bits": 4, "gap_bits": 4},
-            **{"pj_per_entry_read": 1.0, "pj_per_pointer_read": 1.0, "pj_per_activation_access": 1.0},
-            "pj_per_queue_access": 1.0,
-        },
-    }
+def test_a_network_that_does_nothing_takes_no_time_and_costs_what_is_always_on(engine: Engine) -> None:
     trace = network(NOTHING, replace(NOTHING, name="again", producers=(0,)), file_bytes=64)
-    result = simulate(trace, chip({"array": shapes[array], "always_on_mw": 1.0}), 1000, engine=engine)
+    result = simulate(trace, chip({"always_on_mw": 1.0}), 1000, engine=engine)
     assert (result.service_ps, result.cold_service_ps, result.latency_s) == (0, 0, 0)
     assert [(row.component, row.energy_pj) for row in result.ledger] == [("always_on", pytest.approx(1e6))]
-    assert result.sustainable
     assert result.deadline_misses == 0
+    assert result.sustainable
+    assert result.summary()["sustainable_fps"] == math.inf
 
 
 # --- the decoder ---------------------------------------------------------------------------------------------------
@@ -369,12 +345,7 @@ def test_the_array_stalls_for_the_decoder_when_that_is_slower_and_not_otherwise(
 @law
 @given(trace=traces(), soc=any_chips())
 def test_a_decoder_that_takes_no_time_is_never_waited_for(trace: Trace, soc: SocSpec) -> None:
-    soc = changed(soc, decoder={"kind": "ideal"}, sram=PLAIN["sram"] | {"retention_leakage_ratio": 0.25, "capacity_kib": 48})
-    assert decode_stall_ps(simulate(trace, soc, 1.0)) == 0
-
-
-@law
-@given(trace=traces(), soc=any_chips(with_port=False))
-def test_weights_that_pass_no_decoder_are_never_waited_for_there(trace: Trace, soc: SocSpec) -> None:
-    assume(not any(plan.decodes for plan in place(trace, soc).layers))
+    soc = changed(
+        soc, decoder={"kind": "ideal"}, sram=PLAIN["sram"] | {"retention_leakage_ratio": 0.25, "capacity_kib": 48}
+    )
     assert decode_stall_ps(simulate(trace, soc, 1.0)) == 0

@@ -245,6 +245,18 @@ def test_the_title_is_the_verdict(status: Any, words: str) -> None:
     assert words in title(replace(report, verdicts=(verdict,)))
 
 
+def test_a_synthetic_network_is_called_so_in_its_verdict() -> None:
+    report = judged({"latency_s": 1.0}, chip(), replace(TRACE, synthetic=True))
+    assert title(report) == "toy, dense (synthetic) on plain at 1000 fps fits own"
+
+
+def test_evidence_that_is_missing_is_named_with_its_reason() -> None:
+    report = reported(OVER, MISSING)
+    with pytest.raises(ConfigError, match=r"missing for own: test_error \(the test error was not measured\)$"):
+        report.require_evidence()
+    reported(OVER).require_evidence()
+
+
 # --- Markdown --------------------------------------------------------------------------------------------------------
 
 

@@ -176,7 +176,10 @@ def test_a_saved_placement_is_yaml_that_a_chip_can_hold(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("weights: [a]\n", "placement.yaml:1: activations: required key is missing"),
-        ("weights: []\nactivations: [a]\nweihgts: []\n", "placement.yaml:3: weihgts: unknown key; did you mean weights?"),
+        (
+            "weights: []\nactivations: [a]\nweihgts: []\n",
+            "placement.yaml:3: weihgts: unknown key; did you mean weights?",
+        ),
         ("", "placement.yaml:1: expected a mapping of keys, found nothing"),
     ],
 )
@@ -226,7 +229,12 @@ def test_the_command_line_says_which_name_a_network_does_not_have(dcsim: Dcsim, 
         (names(weights=("A",)), "placement: toy has no layer 'A'; known: (input), a, b"),
         (names(activations=("bb",)), "placement: toy has no layer 'bb'; did you mean b?"),
         (names(activations=("input",)), "placement: toy has no layer 'input'; did you mean (input)?"),
-        (names(weights=("a", ""),), "placement: toy has no layer ''; known: (input), a, b"),
+        (
+            names(
+                weights=("a", ""),
+            ),
+            "placement: toy has no layer ''; known: (input), a, b",
+        ),
     ],
 )
 def test_a_name_that_the_network_does_not_have_is_refused_with_one_it_has(
@@ -342,9 +350,7 @@ def test_without_dram_a_network_that_fits_runs_and_the_dram_costs_nothing() -> N
     assert result.energy_pj_by_component["sram"] == 2 * 8192 * 5.0 + 512 * 6.0
 
 
-@pytest.mark.parametrize(
-    ("capacity_kib", "n_bytes"), [(5, "1,024"), (4, "2,048"), (3, "4,096"), (2, "6,144")], ids=str
-)
+@pytest.mark.parametrize(("capacity_kib", "n_bytes"), [(5, "1,024"), (4, "2,048"), (3, "4,096"), (2, "6,144")], ids=str)
 def test_without_dram_what_does_not_fit_is_refused_with_the_bytes(capacity_kib: int, n_bytes: str) -> None:
     with pytest.raises(SimulationError) as caught:
         simulate(TWO, chip(NO_DRAM | {"sram.capacity_kib": capacity_kib}), 1000)

@@ -132,7 +132,7 @@ def test_a_fraction_where_a_whole_number_belongs_is_refused() -> None:
 
 @pytest.mark.parametrize("axis", [values("n", 1, 1 << 63), {"path": "n", "range": {"start": 1, "stop": 1e30, "n": 2}}])
 def test_a_whole_number_that_no_column_holds_is_refused(axis: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match="n: .* is too large a number"):
+    with pytest.raises(ConfigError, match=r"n: .* is too large a number"):
         grid(axis)
     assert rows(grid(values("n", (1 << 63) - 1))) == [((1 << 63) - 1,)]
 
@@ -141,11 +141,15 @@ def test_a_whole_number_that_no_column_holds_is_refused(axis: dict[str, Any]) ->
 
 
 def test_groups_are_the_values_that_occur_together_and_their_points() -> None:
-    found = grid(values("n", 1, 2), values("x", 0.5, 1.5), {"zip": [values("word", "a", "b", "a"), values("m.n", 1, 2, 3)]})
+    found = grid(
+        values("n", 1, 2), values("x", 0.5, 1.5), {"zip": [values("word", "a", "b", "a"), values("m.n", 1, 2, 3)]}
+    )
     points = np.array([11, 0, 2, 1, 7])
     groups = {row: members.tolist() for row, members in found.groups(points, ("n", "missing", "word"))}
     assert groups == {(1, None, "a"): [1, 2], (1, None, "b"): [3], (2, None, "a"): [0], (2, None, "b"): [4]}
-    assert [(row, members.tolist()) for row, members in found.groups(points, ("missing",))] == [((None,), [0, 1, 2, 3, 4])]
+    assert [(row, members.tolist()) for row, members in found.groups(points, ("missing",))] == [
+        ((None,), [0, 1, 2, 3, 4])
+    ]
 
 
 # --- constraints ---------------------------------------------------------------------------------------------------

@@ -73,7 +73,9 @@ def test_which_leaves_were_axes_does_not_matter() -> None:
 
 def test_zipped_or_not_does_not_matter() -> None:
     pair = {"zip": [axis("sram.capacity_kib", 8, 16), axis("always_on_mw", 2, 3)]}
-    assert keys(plan(pair)) == [key(axis("sram.capacity_kib", c), axis("always_on_mw", p)) for c, p in ((8, 2), (16, 3))]
+    assert keys(plan(pair)) == [
+        key(axis("sram.capacity_kib", c), axis("always_on_mw", p)) for c, p in ((8, 2), (16, 3))
+    ]
 
 
 def test_whole_and_fraction_are_the_same_number() -> None:
@@ -84,15 +86,7 @@ def test_whole_and_fraction_are_the_same_number() -> None:
 
 def test_a_chip_is_its_numbers_not_its_name() -> None:
     assert key(soc=saved_chip("one")) == key(soc=saved_chip("another"))
-    assert keys(plan(axis("soc", saved_chip("slow", clock_hz=10**8), saved_chip("fast", clock_hz=10**9)))) == [
-        key(axis("clock_hz", 10**8)),
-        key(axis("clock_hz", 10**9)),
-    ]
-
-
-def test_a_trace_is_its_content_not_its_path() -> None:
-    FC.save("elsewhere.parquet")
-    assert key(traces=("elsewhere.parquet",)) == key()
+    assert key(soc=saved_chip("fast", clock_hz=10**8)) == key(axis("clock_hz", 10**8))
 
 
 def test_a_key_is_the_same_in_any_company() -> None:
@@ -155,6 +149,15 @@ def test_the_same_value_elsewhere_is_another_point() -> None:
     assert leaf_hash("a", 1) != leaf_hash("b", 1)
     square = plan(axis("logic.clock_mw", 1, 2, 3), axis("logic.leakage_mw", 1, 2, 3))
     assert len(set(keys(square))) == 9
+
+
+def test_a_row_has_the_words_by_which_an_axis_chose_so_the_key_has_them_too() -> None:
+    """Two names for one chip, and two paths of one trace, are two rows."""
+    assert len(set(keys(plan(axis("soc", saved_chip("one"), saved_chip("another")))))) == 2
+    FC.save("elsewhere.parquet")
+    key()
+    assert len(set(keys(plan(traces=("fc.parquet", "elsewhere.parquet"))))) == 2
+    assert key(traces=("elsewhere.parquet",)) != key()
 
 
 def test_no_two_of_a_hundred_thousand_points_have_the_same_key() -> None:

@@ -139,9 +139,7 @@ def test_a_chosen_point_is_the_one_it_runs_at(choice: int | str, service_ns: int
         (1000, 1e-6, 1_000_000_000),  # none is in time: the fastest
     ],
 )
-def test_auto_takes_the_most_frugal_point_that_is_in_time(
-    fps: float, deadline_s: float | None, clock_hz: int
-) -> None:
+def test_auto_takes_the_most_frugal_point_that_is_in_time(fps: float, deadline_s: float | None, clock_hz: int) -> None:
     result = run("auto", fps, deadline_s)
     assert result.clock_hz == clock_hz
     place = [point["clock_hz"] for point in THREE].index(clock_hz)

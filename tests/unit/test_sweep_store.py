@@ -98,7 +98,12 @@ def test_a_point_that_was_done_twice_counts_once_and_without_its_error(store: St
     store.write(keys(4), rows(4, error="alone"))
     table = store.table()
     assert sorted(numbers(table)) == [1, 2, 3, 4]
-    assert dict(zip(numbers(table), table.column("error").to_pylist(), strict=True)) == {1: "", 2: "", 3: "", 4: "alone"}
+    assert dict(zip(numbers(table), table.column("error").to_pylist(), strict=True)) == {
+        1: "",
+        2: "",
+        3: "",
+        4: "alone",
+    }
 
 
 def test_keys_that_begin_alike_are_different_points(store: Store) -> None:
@@ -275,7 +280,9 @@ def test_a_folder_belongs_to_one_set_of_axes(store: Store) -> None:
     store.describe({"axes": AXES, "sweep": {"name": "own"}})
     store.claim(dict(reversed(AXES.items())))
     for other in ({}, {"fps": "float64"}, AXES | {"fps": "object"}, AXES | {"volts": "float64"}):
-        with pytest.raises(ConfigError, match=r"holds a sweep along fps \(float64\), sram\.capacity_kib \(int64\); choose"):
+        with pytest.raises(
+            ConfigError, match=r"holds a sweep along fps \(float64\), sram\.capacity_kib \(int64\); choose"
+        ):
             store.claim(other)
 
 

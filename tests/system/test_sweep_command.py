@@ -1,0 +1,364 @@
+"""Does a sweep end with every point once, whatever is killed on the way, and is a slip told before anything is made?"""
+
+import csv
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from dcsim.explore.store import Store
+from tests.conftest import ROOT, Dcsim
+
+SMALL = """
+name: small
+network: lenet-300-100
+soc: mobile45
+fps: 20
+variants: [dense, huffman]
+axes:
+  - {path: sram.capacity_kib, values: [128, 256, 512]}
+  - {path: operating_point, values: [nominal, auto, 0]}
+  - {path: fps, log_range: {start: 1, stop: 10000, n: 5}}
+constraints: ["fps * sram.capacity_kib < 1e6"]
+"""
+#: some fifteen shards of half a second each
+LONG = """
+name: long
+network: lenet-300-100
+soc: mobile45
+fps: 20
+variants: [huffman]
+engine: event
+axes:
+  - {path: dram.timing.tck_ps, range: {start: 1000, stop: 3000, n: 160}}
+  - {path: array.lanes_out, values: [2, 4, 8, 16, 32, 64]}
+"""
+N_LONG = 960
+
+
+@pytest.fixture(autouse=True)
+def sweeps(tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(SMALL)
+    (tmp_path / "long.yaml").write_text(LONG)
+
+
+def n_done(folder: Path) -> int:
+    return len(Store(folder).keys())
+
+
+# --- as a user runs it -------------------------------------------------------------------------------------------------
+
+
+def test_a_sweep_is_run_and_run_again(dcsim: Dcsim, tmp_path: Path) -> None:
+    first = dcsim("sweep", "small.yaml", "-o", "out", "--table", "all.parquet")
+    assert first.returncode == 0, first.stderr
+    assert "78 points of 90 combinations, analytic: about " in first.stderr
+    assert first.stdout.startswith("out: 78 points, 0 found there, 78 worked out in ")
+    assert "small: best by energy_pj_per_frame, latency_s" in first.stdout
+    again = dcsim("sweep", "small.yaml", "-o", "out", "--table", "again.parquet")
+    assert again.stdout.startswith("out: 78 points, 78 found there, 0 worked out in ")
+    assert (tmp_path / "all.parquet").read_bytes() == (tmp_path / "again.parquet").read_bytes()
+    elsewhere = dcsim("sweep", tmp_path / "small.yaml", "-o", "elsewhere", "--workers", 1, "--table", "all.csv")
+    assert elsewhere.returncode == 0, elsewhere.stderr
+    with (tmp_path / "all.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    table = pq.read_table(tmp_path / "all.parquet")
+    assert [bytes.fromhex(row["key"]) for row in rows] == table.column("key").to_pylist()
+    assert [float(row["energy_pj_per_frame"]) for row in rows] == table.column("energy_pj_per_frame").to_pylist()
+
+
+def test_a_dry_run_tells_how_many_points_there_are_and_does_none(dcsim: Dcsim, tmp_path: Path) -> None:
+    done = dcsim("sweep", "small.yaml", "-o", "out", "--dry-run")
+    assert done.returncode == 0
+    assert "78 points of 90 combinations, analytic: about " in done.stderr
+    assert done.stdout == ""
+    assert not (tmp_path / "out" / "points").exists()
+
+
+def test_shares_of_several_machines_are_the_whole(dcsim: Dcsim, tmp_path: Path) -> None:
+    (tmp_path / "event.yaml").write_text(SMALL + "engine: event\n")  # in two blocks: one share of three has nothing to do
+    for share in ("2/3", "3/3", "1/3"):
+        done = dcsim("sweep", "event.yaml", "-o", "shares", "--shard", share, "--workers", 1, "--table", "part.parquet")
+        assert done.returncode == 0, done.stderr
+    whole = dcsim("sweep", "event.yaml", "-o", "shares", "--table", "shares.parquet")
+    assert whole.stdout.startswith("shares: 78 points, 78 found there, 0 worked out in ")
+    dcsim("sweep", "event.yaml", "-o", "alone", "--workers", 1, "--table", "alone.parquet")
+    assert (tmp_path / "shares.parquet").read_bytes() == (tmp_path / "alone.parquet").read_bytes()
+
+
+def test_screen_says_how_far_the_engines_are_apart(dcsim: Dcsim, tmp_path: Path) -> None:
+    (tmp_path / "screen.yaml").write_text(SMALL + "engine: screen\n")
+    done = dcsim("sweep", "screen.yaml", "-o", "out")
+    assert done.returncode == 0, done.stderr
+    (line,) = [line for line in done.stdout.splitlines() if "points were replayed" in line]
+    assert "the analytic engine is off by: energy_pj_per_frame 0.00 % in the median" in line
+
+
+def test_points_that_cannot_be_are_told_and_are_no_fault(dcsim: Dcsim, tmp_path: Path) -> None:
+    (tmp_path / "faulty.yaml").write_text(SMALL.replace("[128, 256, 512]", "[4, 256, 16]"))
+    done = dcsim("sweep", "faulty.yaml", "-o", "out")
+    assert done.returncode == 0, done.stderr
+    assert "30 points cannot be: sram.cacti45: " in done.stdout
+    assert "30 points cannot be: mobile45: the working buffers take" in done.stdout
+
+
+# --- slips -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("path: sram.capacity_kib", "path: sram.capacity_kb", "sweep small: no sram.capacity_kb; did you mean sram.cap"),
+        ("fps * sram.capacity_kib <", "fps * sram.capacity_kb <", "no sram.capacity_kb; did you mean sram.capacity_kib?"),
+        ("< 1e6", "< open('/etc/passwd')", "only arithmetic and comparisons of paths, found open('/etc/passwd')"),
+        ("fps * sram.capacity_kib < 1e6", "fps < 0.1", "sweep small has no points: no combination keeps its constraints"),
+        ("network: lenet-300-100", "network: lenet-300", "did you mean lenet-300-100?"),
+        ("soc: mobile45", "soc: mobile54", "did you mean mobile45?"),
+        ("variants: [dense, huffman]", "variants: [huffmann]", "small.yaml:6: variants.0: "),
+        ("stop: 10000, n: 5", "stop: 0, n: 5", "small.yaml:10: axes.2: a log_range goes between positive numbers"),
+        ("[nominal, auto, 0]", "[]", "small.yaml:9: axes.1.values: expected at least 1 item"),
+        ("128, 256", "128.5, 256", "sram.capacity_kib takes whole numbers, found 128.5"),
+    ],
+)
+def test_a_slip_is_told_before_anything_is_made(dcsim: Dcsim, tmp_path: Path, old: str, new: str, words: str) -> None:
+    assert SMALL.count(old) == 1
+    (tmp_path / "small.yaml").write_text(SMALL.replace(old, new))
+    done = dcsim("sweep", "small.yaml", "-o", "out", "--table", "all.parquet")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    if "no points" not in words:  # to count points that keep a constraint takes no trace, but is done with the trial
+        assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "all.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--shard", "0/3"), "a shard is i/n with i from 1 to n"),
+        (("--table", "all.txt"), "the name must end in .parquet or .csv"),
+        (("--table", "-"), "only --json can go to stdout"),
+        (("--executor", "dask"), "--executor dask and --scheduler tcp://host:port belong together"),
+        (("--scheduler", "tcp://127.0.0.1:9"), "--executor dask and --scheduler tcp://host:port belong together"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(
+    dcsim: Dcsim, tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    done = dcsim("sweep", "small.yaml", "-o", "out", *arguments)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_another_sweep_is_refused(dcsim: Dcsim, tmp_path: Path) -> None:
+    assert dcsim("sweep", "small.yaml", "-o", "out").returncode == 0
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
+    done = dcsim("sweep", "long.yaml", "-o", "out")
+    assert done.returncode == 2
+    assert "out holds a sweep along variant (object), sram.capacity_kib (int64), operating_point (object)" in done.stderr
+    assert "choose another folder" in done.stderr
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")} == before
+
+
+def test_a_damaged_shard_is_named(dcsim: Dcsim, tmp_path: Path) -> None:
+    assert dcsim("sweep", "small.yaml", "-o", "out").returncode == 0
+    (shard,) = (tmp_path / "out" / "points").iterdir()
+    shard.write_bytes(shard.read_bytes()[:-5])
+    done = dcsim("sweep", "small.yaml", "-o", "out")
+    assert done.returncode == 2
+    assert f"{shard.relative_to(tmp_path)}: not a shard of a sweep" in done.stderr
+    shard.unlink()
+    assert dcsim("sweep", "small.yaml", "-o", "out").stdout.startswith("out: 78 points, 0 found there, 78 worked out")
+
+
+# --- killed ------------------------------------------------------------------------------------------------------------
+
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+
+
+class Running:
+    """A command in a process group of its own."""
+
+    def __init__(self, folder: Path, *command: object, **environment: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, *map(str, command)],
+            cwd=folder,
+            env=ENVIRONMENT | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def wait_for(self, words: str) -> None:
+        """Until it says so on stderr."""
+        assert self.process.stderr
+        for line in self.process.stderr:
+            if words in line:
+                return
+        pytest.fail(f"it ended before it said {words!r}")
+
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> int:
+        """All of its processes at once."""
+        os.killpg(self.process.pid, number)
+        self.process.communicate(timeout=60)
+        return self.process.returncode
+
+    def workers(self) -> list[int]:
+        """Processes that work points out: children that multiprocessing has spawned, but for its tracker."""
+        found = []
+        for pid in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split():
+            if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text():
+                found.append(int(pid))
+        return found
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The table of the long sweep when nothing happens to it."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    (folder / "long.yaml").write_text(LONG)
+    command = [sys.executable, "-m", "dcsim", "sweep", "long.yaml", "-o", "out", "--table", "all.parquet"]
+    subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, check=True)
+    assert pq.read_metadata(folder / "all.parquet").num_rows == N_LONG
+    return folder / "all.parquet"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="process groups and signals are those of POSIX")
+def test_a_sweep_that_is_killed_ten_times_ends_with_the_same_bytes(
+    dcsim: Dcsim, tmp_path: Path, undisturbed: Path
+) -> None:
+    """Each kill comes at a random moment of the work; what it may cost is the shards in flight."""
+    moments = random.Random(2026)
+    out = tmp_path / "out"
+    seen = [0]
+    for _ in range(10):
+        sweep = Running(tmp_path, "-m", "dcsim", "sweep", "long.yaml", "-o", "out", "--workers", 2)
+        sweep.wait_for(f"{N_LONG} points of {N_LONG} combinations")
+        time.sleep(moments.uniform(0, 4))
+        sweep.kill()
+        seen.append(n_done(out))
+    assert seen == sorted(seen)
+    assert any(0 < n < N_LONG for n in seen), seen
+    last = dcsim("sweep", "long.yaml", "-o", "out", "--table", "all.parquet")
+    assert last.returncode == 0, last.stderr
+    assert last.stdout.startswith(f"out: {N_LONG} points, {seen[-1]} found there, {N_LONG - seen[-1]} worked out in ")
+    assert (tmp_path / "all.parquet").read_bytes() == undisturbed.read_bytes()
+    keys = Store(out).keys().tolist()
+    assert len(keys) == len(set(keys)) == N_LONG
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
+def test_ctrl_c_keeps_what_has_begun_and_says_nothing_but_that(dcsim: Dcsim, tmp_path: Path) -> None:
+    sweep = Running(tmp_path, "-m", "dcsim", "sweep", "long.yaml", "-o", "out", "--workers", 2)
+    while n_done(tmp_path / "out") == 0:
+        assert sweep.process.poll() is None
+        time.sleep(0.05)
+    os.killpg(sweep.process.pid, signal.SIGINT)  # as a terminal does: the workers hear it too
+    _, stderr = sweep.process.communicate(timeout=60)
+    assert sweep.process.returncode == 130
+    assert stderr.endswith("interrupted\n")
+    assert "Traceback" not in stderr
+    assert 0 < n_done(tmp_path / "out") < N_LONG
+    assert list((tmp_path / "out" / "points").glob(".*")) == []
+    assert dcsim("sweep", "long.yaml", "-o", "out").returncode == 0
+
+
+# --- workers that die --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds workers in /proc")
+def test_workers_that_are_killed_are_replaced_and_nothing_is_lost(tmp_path: Path, undisturbed: Path) -> None:
+    arguments = ("sweep", "long.yaml", "-o", "out", "--workers", 2, "--table", "all.parquet")
+    sweep = Running(tmp_path, "-m", "dcsim", *arguments)
+    for n_before in (1, 200):
+        while n_done(tmp_path / "out") < n_before:
+            assert sweep.process.poll() is None
+            time.sleep(0.02)
+        os.kill(sweep.workers()[0], signal.SIGKILL)
+    stdout, stderr = sweep.process.communicate(timeout=240)
+    assert sweep.process.returncode == 0, stderr
+    assert stdout.startswith(f"out: {N_LONG} points, 0 found there, {N_LONG} worked out in ")
+    assert "cannot be" not in stdout
+    assert (tmp_path / "all.parquet").read_bytes() == undisturbed.read_bytes()
+
+
+#: each worker runs this module when it starts, and dies at a point
+DEADLY = """
+import os, sys
+import dcsim.explore.sweep as sweeps
+from dcsim.explore.executors import LocalPool
+
+rows_of = sweeps.rows_of
+
+
+def deadly(plan, points, engine):
+    for deadly in map(int, os.environ["DEADLY"].split()):
+        if deadly in points and __name__ != "__main__":
+            with open("deaths", "a") as stream:
+                stream.write(f"{deadly} among {len(points)}\\n")
+            os._exit(1)
+    return rows_of(plan, points, engine)
+
+
+sweeps.rows_of = deadly
+sweeps.POINTS_A_SHARD = {"event": 8, "analytic": 8}
+
+if __name__ == "__main__":
+    found = sweeps.sweep("small.yaml", "out", executor=LocalPool(2))
+    print(found.n_points, found.n_done_now)
+"""
+
+
+@pytest.fixture
+def healthy(dcsim: Dcsim, tmp_path: Path) -> Iterator[Store]:
+    """The small sweep without deaths."""
+    assert dcsim("sweep", "small.yaml", "-o", "healthy").returncode == 0
+    yield Store(tmp_path / "healthy")
+
+
+def test_a_point_that_kills_its_worker_is_tried_again_and_then_recorded(tmp_path: Path, healthy: Store) -> None:
+    (tmp_path / "deadly.py").write_text(DEADLY)
+    done = Running(tmp_path, "deadly.py", DEADLY="3 50")
+    stdout, stderr = done.process.communicate(timeout=240)
+    assert done.process.returncode == 0, stderr
+    assert stdout == "78 78\n"
+    deaths = (tmp_path / "deaths").read_text().splitlines()
+    for point in (3, 50):
+        assert deaths.count(f"{point} among 8") in (1, 2)  # it may have been interrupted by the other's death before
+        assert deaths.count(f"{point} among 1") == 1
+    rows = Store(tmp_path / "out").frame()
+    assert len(rows) == rows["key"].nunique() == 78
+    died = rows[rows["error"] != ""]
+    assert set(died["error"]) == {"the process that worked it out died, and again when alone"}
+    assert len(died) == 2
+    expected = healthy.frame()
+    kept = rows["error"] == ""
+    assert rows[kept].equals(expected[kept.to_numpy()])
+    assert list(rows["key"]) == list(expected["key"])
+
+
+def test_recorded_deaths_are_not_tried_for_ever_and_can_be_taken_back(tmp_path: Path, healthy: Store) -> None:
+    (tmp_path / "deadly.py").write_text(DEADLY)
+    assert Running(tmp_path, "deadly.py", DEADLY="3").process.wait(timeout=240) == 0
+    (tmp_path / "deaths").unlink()
+    again = Running(tmp_path, "deadly.py", DEADLY="3")
+    stdout, _ = again.process.communicate(timeout=240)
+    assert stdout == "78 0\n"
+    assert not (tmp_path / "deaths").exists()
+    store = Store(tmp_path / "out")
+    for shard in store.shards.iterdir():
+        if any(pq.read_table(shard).column("error").to_pylist()):
+            shard.unlink()
+    healed = Running(tmp_path, "deadly.py", DEADLY="")
+    stdout, _ = healed.process.communicate(timeout=240)
+    assert stdout == "78 1\n"
+    assert store.frame().equals(healthy.frame())
