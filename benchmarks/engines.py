@@ -1,8 +1,8 @@
 """How long a frame takes to replay, a thousand frames, and a design point: `python -m benchmarks.engines`.
 
-CPU seconds of one thread, the least of a few runs, traces and compiled code at hand. For one design point of AlexNet and
-of VGG-16 other simulators take, measured elsewhere: MAESTRO 0.03 and 0.07, Timeloop's mapper 9.5 and 31, ZigZag 17 and
-46. MAESTRO also has the best rate of a sweep, 37 points a second.
+CPU seconds of one thread, the least of a few runs, traces and compiled code at hand. For one design point of AlexNet
+and of VGG-16 other simulators take, measured elsewhere: MAESTRO 0.03 and 0.07, Timeloop's mapper 9.5 and 31, ZigZag 17
+and 46. MAESTRO also has the best rate of a sweep, 37 points a second.
 """
 
 import time

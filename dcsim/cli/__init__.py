@@ -4,19 +4,10 @@ import os
 import signal
 import sys
 
-# isort: off - the order in which commands are registered is that of --help
-from dcsim.cli import (  # noqa: F401 - registers the commands
-    choices,
-    dram,
-    files,
-    networks,
-    replays,
-    sweeps,
-    traces,
-    validate,
-    verdicts,
-    answers,
-)
+# isort: off
+# the order in which commands are registered is that of --help
+from dcsim.cli import networks, traces, replays, verdicts, sweeps, answers  # noqa: F401 - registers the commands
+from dcsim.cli import choices, files, dram, validate  # noqa: F401 - registers the commands
 
 # isort: on
 from dcsim.cli.app import app

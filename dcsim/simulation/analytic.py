@@ -329,5 +329,7 @@ def _select(found: list[Estimates], which: Ints) -> Estimates:
     if len(found) == 1:
         return found[0]
     names = [name for name in vars(found[0]) if name not in ("faults", "fault_index")]
-    chosen = {name: np.stack([getattr(e, name) for e in found])[which, np.arange(len(which))] for name in names}
+    chosen: dict[str, Any] = {
+        name: np.stack([getattr(e, name) for e in found])[which, np.arange(len(which))] for name in names
+    }
     return replace(found[0], **chosen)
