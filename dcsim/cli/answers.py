@@ -39,7 +39,7 @@ SourceArgument = Annotated[
 VariantOption = Annotated[
     VariantName | None, typer.Option("--variant", help="Storage variant of the network; huffman unless said.")
 ]
-KNOB_HELP = "A number of the chip's YAML, such as sram.capacity_kib, or fps, variant or codebook_bits."
+KNOB_HELP = "A number of the chip's YAML, such as sram.capacity_kib, or fps, operating_point, variant or codebook_bits."
 
 
 @app.command()

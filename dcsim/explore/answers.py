@@ -197,7 +197,8 @@ def knobs(trace: Trace, soc: SocSpec | str, fps: float, figure: str = "energy_pj
     """Which number of a chip moves a figure most when it is turned by 10 %, the most elastic first.
 
     Whole numbers are turned by 1 at least; what can only be a power of two is doubled and halved. `latency_s` is the
-    service time. Numbers that are zero, and operating points, are left out. All points are worked out at once.
+    service time. Numbers that are zero, and operating points, are left out; so are clock and voltage of a chip that
+    runs at such a point. All points are worked out at once.
 
     Args:
         figure: one of KNOB_FIGURES.
@@ -210,11 +211,7 @@ def knobs(trace: Trace, soc: SocSpec | str, fps: float, figure: str = "energy_pj
     if figure not in KNOB_FIGURES:
         raise ConfigError(f"no figure {figure}{did_you_mean(figure, list(KNOB_FIGURES))}")
     soc = load_soc(soc) if isinstance(soc, str) else soc
-    numbers = {
-        path: value
-        for path, value in soc.leaves().items()
-        if isinstance(value, int | float) and value and not path.startswith("operating_point")
-    }
+    numbers = _numbers(soc)
     tries = [(path, value, aside) for path, value in {"fps": fps, **numbers}.items() for aside in _turns(path, value)]
     axes = {path: np.array([value] * (1 + len(tries))) for path, value in numbers.items()}
     rates_hz = np.full(1 + len(tries), float(fps))
@@ -232,6 +229,14 @@ def knobs(trace: Trace, soc: SocSpec | str, fps: float, figure: str = "energy_pj
             answers.setdefault(path, {})[aside] = float(figures[place] / figures[0])
     turned = [_turned(path, {"fps": fps, **numbers}[path], ratios) for path, ratios in answers.items()]
     return sorted(turned, key=lambda each: -abs(each.elasticity))
+
+
+def _numbers(soc: SocSpec) -> dict[str, float]:
+    """What can be turned by a part of itself. Clock and voltage of a chip at another operating point are only those at
+    which its prices hold."""
+    left_out = ("operating_point",) if soc.operating_point == "nominal" else ("operating_point", "clock_hz", "volts")
+    leaves = {path: value for path, value in soc.leaves().items() if isinstance(value, int | float) and value}
+    return {path: value for path, value in leaves.items() if not path.startswith(left_out)}
 
 
 def _turns(path: str, value: float) -> tuple[float, ...]:

@@ -66,8 +66,7 @@ class LocalPool:
         while waiting:
             interrupted: list[Task] = []
             yield from self._side_by_side(plan, folder, waiting, interrupted)
-            for task in interrupted:
-                yield from self._alone(plan, folder, task)
+            yield from self._one_by_one(plan, folder, interrupted)
 
     def _side_by_side(self, plan: "Plan", folder: Path, waiting: list[Task], interrupted: list[Task]) -> Iterator[int]:
         """Work from the end of `waiting` until nothing is left, or a worker died while `interrupted` were at work."""
@@ -91,21 +90,24 @@ class LocalPool:
                 pool.shutdown(wait=False, cancel_futures=True)  # what has begun is finished, and no more
                 raise
 
-    def _alone(self, plan: "Plan", folder: Path, task: Task) -> Iterator[int]:
-        """A task whose worker died, or died beside it, in a process of its own."""
+    def _one_by_one(self, plan: "Plan", folder: Path, tasks: list[Task]) -> Iterator[int]:
+        """Tasks whose worker died, or died beside them, each alone; halves of those of which it dies again."""
         from dcsim.explore.sweep import record_failure
 
-        with self._pool(plan, folder, 1) as pool:
-            try:
-                yield pool.submit(_work_here, task).result()
-                return
-            except BrokenProcessPool:
-                pass
-        if len(task.points) == 1:
-            yield record_failure(plan, folder, task, "the process that worked it out died, and again when alone")
-            return
-        for half in task.halves():
-            yield from self._alone(plan, folder, half)
+        waiting, died = tasks[::-1], False
+        while waiting:
+            with self._pool(plan, folder, 1) as pool:
+                while waiting and not died:
+                    task = waiting.pop()
+                    try:
+                        yield pool.submit(_work_here, task).result()
+                    except BrokenProcessPool:
+                        died = True
+            if died and len(task.points) == 1:
+                yield record_failure(plan, folder, task, "the process that worked it out died, and again when alone")
+            elif died:
+                waiting += task.halves()[::-1]
+            died = False
 
     @staticmethod
     def _pool(plan: "Plan", folder: Path, n_workers: int) -> ProcessPoolExecutor:

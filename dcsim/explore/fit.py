@@ -25,6 +25,7 @@ Wanted = Literal["smallest", "largest"]
 USUAL_REACH = 64  # bounds that are not given: this many times the chip's value, and this part of it
 FPS_REACH = 4096  # least frame rate that is tried: this part of the highest that the chip keeps up with
 LITTLE_FPS, PLENTY_FPS = 1e-3, 1e6
+OPERATING_POINT = "operating_point"
 KEEPING_UP = "sustainable_fps"
 
 
@@ -121,7 +122,8 @@ def fit(
     """The smallest or largest value of a number of the chip, or of `fps`, at which the trace meets the budget.
 
     Args:
-        knob: dotted path of the chip's YAML, or `fps`; whole numbers stay whole.
+        knob: dotted path of the chip's YAML, or `fps`; whole numbers stay whole. `operating_point` is a place in the
+            chip's list, slowest first.
         lowest, highest: bounds, in the knob's unit; by default 1/64 and 64 times the chip's value, and of fps what the
             chip keeps up with.
         reference_error: test error of the dense variant, for budgets that limit `accuracy_loss`.
@@ -135,7 +137,9 @@ def fit(
     soc = load_soc(soc) if isinstance(soc, str) else soc
     budget = load_budget(budget) if isinstance(budget, str) else budget
     base = highest_fps(trace, soc) if knob == "fps" else _base(soc, knob)
-    whole = isinstance(soc.leaves().get(knob), int)
+    whole = knob == OPERATING_POINT or isinstance(soc.leaves().get(knob), int)
+    if knob == OPERATING_POINT:
+        lowest, highest = lowest or 0, len(soc.operating_points) - 1 if highest is None else highest
     start, stop = _bounds(knob, base, whole, lowest, highest)
     ladder = values_between(start, stop, whole)
 
@@ -238,15 +242,19 @@ def deciding(checks: Sequence[Check]) -> Check:
 def _base(soc: SocSpec, knob: str) -> float | None:
     """What the chip's file says; None where it says nothing."""
     leaves = {path: value for path, value in soc.leaves().items() if isinstance(value, int | float | None)}
-    listed = ["fps", "variant", "codebook_bits", *leaves]
+    listed = ["fps", "variant", "codebook_bits", OPERATING_POINT, *leaves]
     if isinstance(soc.dram, BankedDram) and knob == "dram.bandwidth_bytes_per_s":
         raise ConfigError(
             f"{soc.name}: the bandwidth of a DRAM with banks follows from its timing; turn dram.timing.tck_ps"
         )
+    if knob == OPERATING_POINT and len(soc.operating_points) > 1:
+        return None
     if knob not in leaves or isinstance(leaves[knob], bool):
         raise ConfigError(f"{soc.name} has no number {knob}{did_you_mean(knob, listed)}")
-    if knob.startswith("operating_point") or (knob in ("clock_hz", "volts") and soc.operating_point != "nominal"):
-        raise ConfigError(f"{soc.name}: {knob} cannot be turned; turn clock_hz or volts, with operating_point: nominal")
+    if knob.startswith(OPERATING_POINT) or (knob in ("clock_hz", "volts") and soc.operating_point != "nominal"):
+        raise ConfigError(
+            f"{soc.name}: {knob} is no knob; turn operating_point, or clock_hz or volts with operating_point: nominal"
+        )
     return leaves[knob]
 
 

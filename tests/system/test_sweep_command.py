@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -28,7 +27,7 @@ axes:
   - {path: fps, log_range: {start: 1, stop: 10000, n: 5}}
 constraints: ["fps * sram.capacity_kib < 1e6"]
 """
-#: some fifteen shards of half a second each
+#: 24 shards of a second or less each
 LONG = """
 name: long
 network: lenet-300-100
@@ -37,10 +36,10 @@ fps: 20
 variants: [huffman]
 engine: event
 axes:
-  - {path: dram.timing.tck_ps, range: {start: 1000, stop: 3000, n: 160}}
+  - {path: dram.timing.tck_ps, range: {start: 1000, stop: 3000, n: 256}}
   - {path: array.lanes_out, values: [2, 4, 8, 16, 32, 64]}
 """
-N_LONG = 960
+N_LONG = 1536
 
 
 @pytest.fixture(autouse=True)
@@ -59,11 +58,11 @@ def n_done(folder: Path) -> int:
 def test_a_sweep_is_run_and_run_again(dcsim: Dcsim, tmp_path: Path) -> None:
     first = dcsim("sweep", "small.yaml", "-o", "out", "--table", "all.parquet")
     assert first.returncode == 0, first.stderr
-    assert "78 points of 90 combinations, analytic: about " in first.stderr
-    assert first.stdout.startswith("out: 78 points, 0 found there, 78 worked out in ")
+    assert "72 points of 90 combinations, analytic: about " in first.stderr
+    assert first.stdout.startswith("out: 72 points, 0 found there, 72 worked out in ")
     assert "small: best by energy_pj_per_frame, latency_s" in first.stdout
     again = dcsim("sweep", "small.yaml", "-o", "out", "--table", "again.parquet")
-    assert again.stdout.startswith("out: 78 points, 78 found there, 0 worked out in ")
+    assert again.stdout.startswith("out: 72 points, 72 found there, 0 worked out in ")
     assert (tmp_path / "all.parquet").read_bytes() == (tmp_path / "again.parquet").read_bytes()
     elsewhere = dcsim("sweep", tmp_path / "small.yaml", "-o", "elsewhere", "--workers", 1, "--table", "all.csv")
     assert elsewhere.returncode == 0, elsewhere.stderr
@@ -77,18 +76,20 @@ def test_a_sweep_is_run_and_run_again(dcsim: Dcsim, tmp_path: Path) -> None:
 def test_a_dry_run_tells_how_many_points_there_are_and_does_none(dcsim: Dcsim, tmp_path: Path) -> None:
     done = dcsim("sweep", "small.yaml", "-o", "out", "--dry-run")
     assert done.returncode == 0
-    assert "78 points of 90 combinations, analytic: about " in done.stderr
+    assert "72 points of 90 combinations, analytic: about " in done.stderr
     assert done.stdout == ""
     assert not (tmp_path / "out" / "points").exists()
 
 
 def test_shares_of_several_machines_are_the_whole(dcsim: Dcsim, tmp_path: Path) -> None:
-    (tmp_path / "event.yaml").write_text(SMALL + "engine: event\n")  # in two blocks: one share of three has nothing to do
+    (tmp_path / "event.yaml").write_text(
+        SMALL + "engine: event\n"
+    )  # in two blocks: one share of three has nothing to do
     for share in ("2/3", "3/3", "1/3"):
         done = dcsim("sweep", "event.yaml", "-o", "shares", "--shard", share, "--workers", 1, "--table", "part.parquet")
         assert done.returncode == 0, done.stderr
     whole = dcsim("sweep", "event.yaml", "-o", "shares", "--table", "shares.parquet")
-    assert whole.stdout.startswith("shares: 78 points, 78 found there, 0 worked out in ")
+    assert whole.stdout.startswith("shares: 72 points, 72 found there, 0 worked out in ")
     dcsim("sweep", "event.yaml", "-o", "alone", "--workers", 1, "--table", "alone.parquet")
     assert (tmp_path / "shares.parquet").read_bytes() == (tmp_path / "alone.parquet").read_bytes()
 
@@ -105,8 +106,9 @@ def test_points_that_cannot_be_are_told_and_are_no_fault(dcsim: Dcsim, tmp_path:
     (tmp_path / "faulty.yaml").write_text(SMALL.replace("[128, 256, 512]", "[4, 256, 16]"))
     done = dcsim("sweep", "faulty.yaml", "-o", "out")
     assert done.returncode == 0, done.stderr
-    assert "30 points cannot be: sram.cacti45: " in done.stdout
-    assert "30 points cannot be: mobile45: the working buffers take" in done.stdout
+    faults = [line.split(" points cannot be: ") for line in done.stdout.splitlines() if "points cannot be" in line]
+    assert sum(int(n) for n, _ in faults) == 60
+    assert {why.split(" ")[0] for _, why in faults} == {"sram.cacti45:", "mobile45:"}
 
 
 # --- slips -------------------------------------------------------------------------------------------------------------
@@ -115,10 +117,22 @@ def test_points_that_cannot_be_are_told_and_are_no_fault(dcsim: Dcsim, tmp_path:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("path: sram.capacity_kib", "path: sram.capacity_kb", "sweep small: no sram.capacity_kb; did you mean sram.cap"),
-        ("fps * sram.capacity_kib <", "fps * sram.capacity_kb <", "no sram.capacity_kb; did you mean sram.capacity_kib?"),
+        (
+            "path: sram.capacity_kib",
+            "path: sram.capacity_kb",
+            "sweep small: no sram.capacity_kb; did you mean sram.cap",
+        ),
+        (
+            "fps * sram.capacity_kib <",
+            "fps * sram.capacity_kb <",
+            "no sram.capacity_kb; did you mean sram.capacity_kib?",
+        ),
         ("< 1e6", "< open('/etc/passwd')", "only arithmetic and comparisons of paths, found open('/etc/passwd')"),
-        ("fps * sram.capacity_kib < 1e6", "fps < 0.1", "sweep small has no points: no combination keeps its constraints"),
+        (
+            "fps * sram.capacity_kib < 1e6",
+            "fps < 0.1",
+            "sweep small has no points: no combination keeps its constraints",
+        ),
         ("network: lenet-300-100", "network: lenet-300", "did you mean lenet-300-100?"),
         ("soc: mobile45", "soc: mobile54", "did you mean mobile45?"),
         ("variants: [dense, huffman]", "variants: [huffmann]", "small.yaml:6: variants.0: "),
@@ -163,7 +177,9 @@ def test_a_folder_of_another_sweep_is_refused(dcsim: Dcsim, tmp_path: Path) -> N
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
     done = dcsim("sweep", "long.yaml", "-o", "out")
     assert done.returncode == 2
-    assert "out holds a sweep along variant (object), sram.capacity_kib (int64), operating_point (object)" in done.stderr
+    assert (
+        "out holds a sweep along variant (object), sram.capacity_kib (int64), operating_point (object)" in done.stderr
+    )
     assert "choose another folder" in done.stderr
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")} == before
 
@@ -176,7 +192,7 @@ def test_a_damaged_shard_is_named(dcsim: Dcsim, tmp_path: Path) -> None:
     assert done.returncode == 2
     assert f"{shard.relative_to(tmp_path)}: not a shard of a sweep" in done.stderr
     shard.unlink()
-    assert dcsim("sweep", "small.yaml", "-o", "out").stdout.startswith("out: 78 points, 0 found there, 78 worked out")
+    assert dcsim("sweep", "small.yaml", "-o", "out").stdout.startswith("out: 72 points, 0 found there, 72 worked out")
 
 
 # --- killed ------------------------------------------------------------------------------------------------------------
@@ -188,6 +204,7 @@ class Running:
     """A command in a process group of its own."""
 
     def __init__(self, folder: Path, *command: object, **environment: str) -> None:
+        self.folder = folder
         self.process = subprocess.Popen(
             [sys.executable, *map(str, command)],
             cwd=folder,
@@ -206,6 +223,11 @@ class Running:
                 return
         pytest.fail(f"it ended before it said {words!r}")
 
+    def wait_for_points(self, n_points: int) -> None:
+        """Until so many are in the store."""
+        while self.process.poll() is None and n_done(self.folder / "out") < n_points:
+            time.sleep(0.02)
+
     def kill(self, number: signal.Signals = signal.SIGKILL) -> int:
         """All of its processes at once."""
         os.killpg(self.process.pid, number)
@@ -214,11 +236,8 @@ class Running:
 
     def workers(self) -> list[int]:
         """Processes that work points out: children that multiprocessing has spawned, but for its tracker."""
-        found = []
-        for pid in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split():
-            if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text():
-                found.append(int(pid))
-        return found
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return [int(pid) for pid in children if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()]
 
 
 @pytest.fixture(scope="module")
@@ -232,36 +251,40 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "all.parquet"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="process groups and signals are those of POSIX")
 def test_a_sweep_that_is_killed_ten_times_ends_with_the_same_bytes(
     dcsim: Dcsim, tmp_path: Path, undisturbed: Path
 ) -> None:
-    """Each kill comes at a random moment of the work; what it may cost is the shards in flight."""
+    """Each kill comes at a random moment: before the first shard, or when one or two more are there; it costs those that
+    are in flight."""
     moments = random.Random(2026)
     out = tmp_path / "out"
     seen = [0]
     for _ in range(10):
         sweep = Running(tmp_path, "-m", "dcsim", "sweep", "long.yaml", "-o", "out", "--workers", 2)
-        sweep.wait_for(f"{N_LONG} points of {N_LONG} combinations")
-        time.sleep(moments.uniform(0, 4))
+        sweep.wait_for(f"{N_LONG:,} points of {N_LONG:,} combinations")
+        sweep.wait_for_points(seen[-1] + 64 * moments.randint(0, 2))
+        time.sleep(moments.uniform(0, 1))
         sweep.kill()
         seen.append(n_done(out))
     assert seen == sorted(seen)
-    assert any(0 < n < N_LONG for n in seen), seen
+    assert len({n for n in seen if 0 < n < N_LONG}) > 3, seen
     last = dcsim("sweep", "long.yaml", "-o", "out", "--table", "all.parquet")
     assert last.returncode == 0, last.stderr
-    assert last.stdout.startswith(f"out: {N_LONG} points, {seen[-1]} found there, {N_LONG - seen[-1]} worked out in ")
+    assert last.stdout.startswith(
+        f"out: {N_LONG:,} points, {seen[-1]:,} found there, {N_LONG - seen[-1]:,} worked out in "
+    )
     assert (tmp_path / "all.parquet").read_bytes() == undisturbed.read_bytes()
     keys = Store(out).keys().tolist()
     assert len(keys) == len(set(keys)) == N_LONG
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
 def test_ctrl_c_keeps_what_has_begun_and_says_nothing_but_that(dcsim: Dcsim, tmp_path: Path) -> None:
     sweep = Running(tmp_path, "-m", "dcsim", "sweep", "long.yaml", "-o", "out", "--workers", 2)
-    while n_done(tmp_path / "out") == 0:
-        assert sweep.process.poll() is None
-        time.sleep(0.05)
+    sweep.wait_for_points(1)
     os.killpg(sweep.process.pid, signal.SIGINT)  # as a terminal does: the workers hear it too
     _, stderr = sweep.process.communicate(timeout=60)
     assert sweep.process.returncode == 130
@@ -275,18 +298,17 @@ def test_ctrl_c_keeps_what_has_begun_and_says_nothing_but_that(dcsim: Dcsim, tmp
 # --- workers that die --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="finds workers in /proc")
 def test_workers_that_are_killed_are_replaced_and_nothing_is_lost(tmp_path: Path, undisturbed: Path) -> None:
     arguments = ("sweep", "long.yaml", "-o", "out", "--workers", 2, "--table", "all.parquet")
     sweep = Running(tmp_path, "-m", "dcsim", *arguments)
     for n_before in (1, 200):
-        while n_done(tmp_path / "out") < n_before:
-            assert sweep.process.poll() is None
-            time.sleep(0.02)
+        sweep.wait_for_points(n_before)
         os.kill(sweep.workers()[0], signal.SIGKILL)
     stdout, stderr = sweep.process.communicate(timeout=240)
     assert sweep.process.returncode == 0, stderr
-    assert stdout.startswith(f"out: {N_LONG} points, 0 found there, {N_LONG} worked out in ")
+    assert stdout.startswith(f"out: {N_LONG:,} points, 0 found there, {N_LONG:,} worked out in ")
     assert "cannot be" not in stdout
     assert (tmp_path / "all.parquet").read_bytes() == undisturbed.read_bytes()
 
@@ -319,10 +341,10 @@ if __name__ == "__main__":
 
 
 @pytest.fixture
-def healthy(dcsim: Dcsim, tmp_path: Path) -> Iterator[Store]:
+def healthy(dcsim: Dcsim, tmp_path: Path) -> Store:
     """The small sweep without deaths."""
     assert dcsim("sweep", "small.yaml", "-o", "healthy").returncode == 0
-    yield Store(tmp_path / "healthy")
+    return Store(tmp_path / "healthy")
 
 
 def test_a_point_that_kills_its_worker_is_tried_again_and_then_recorded(tmp_path: Path, healthy: Store) -> None:
@@ -330,13 +352,15 @@ def test_a_point_that_kills_its_worker_is_tried_again_and_then_recorded(tmp_path
     done = Running(tmp_path, "deadly.py", DEADLY="3 50")
     stdout, stderr = done.process.communicate(timeout=240)
     assert done.process.returncode == 0, stderr
-    assert stdout == "78 78\n"
-    deaths = (tmp_path / "deaths").read_text().splitlines()
-    for point in (3, 50):
-        assert deaths.count(f"{point} among 8") in (1, 2)  # it may have been interrupted by the other's death before
-        assert deaths.count(f"{point} among 1") == 1
+    assert stdout == "72 72\n"
+    deaths = [line.split(" among ") for line in (tmp_path / "deaths").read_text().splitlines()]
+    for point in ("3", "50"):
+        among = [int(n) for died, n in deaths if died == point]
+        assert len(among) > 2  # with others, with fewer, and alone
+        assert among == sorted(among, reverse=True)
+        assert among.count(1) == 1
     rows = Store(tmp_path / "out").frame()
-    assert len(rows) == rows["key"].nunique() == 78
+    assert len(rows) == rows["key"].nunique() == 72
     died = rows[rows["error"] != ""]
     assert set(died["error"]) == {"the process that worked it out died, and again when alone"}
     assert len(died) == 2
@@ -346,13 +370,14 @@ def test_a_point_that_kills_its_worker_is_tried_again_and_then_recorded(tmp_path
     assert list(rows["key"]) == list(expected["key"])
 
 
+@pytest.mark.slow
 def test_recorded_deaths_are_not_tried_for_ever_and_can_be_taken_back(tmp_path: Path, healthy: Store) -> None:
     (tmp_path / "deadly.py").write_text(DEADLY)
-    assert Running(tmp_path, "deadly.py", DEADLY="3").process.wait(timeout=240) == 0
+    Running(tmp_path, "deadly.py", DEADLY="3").process.communicate(timeout=240)
     (tmp_path / "deaths").unlink()
     again = Running(tmp_path, "deadly.py", DEADLY="3")
     stdout, _ = again.process.communicate(timeout=240)
-    assert stdout == "78 0\n"
+    assert stdout == "72 0\n"
     assert not (tmp_path / "deaths").exists()
     store = Store(tmp_path / "out")
     for shard in store.shards.iterdir():
@@ -360,5 +385,5 @@ def test_recorded_deaths_are_not_tried_for_ever_and_can_be_taken_back(tmp_path: 
             shard.unlink()
     healed = Running(tmp_path, "deadly.py", DEADLY="")
     stdout, _ = healed.process.communicate(timeout=240)
-    assert stdout == "78 1\n"
+    assert stdout == "72 1\n"
     assert store.frame().equals(healthy.frame())

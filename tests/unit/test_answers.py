@@ -205,6 +205,16 @@ def test_what_must_be_a_power_of_two_is_doubled_and_halved() -> None:
     assert not [knob for knob in by_knob if knob.startswith("operating_point")]
 
 
+def test_clock_and_voltage_are_no_knobs_of_a_chip_that_chooses_its_own() -> None:
+    soc = load_soc("mobile45")
+    at = {
+        choice: {each.knob for each in knobs(TRACE, soc.model_copy(update={"operating_point": choice}), 20)}
+        for choice in ("nominal", "auto", 0)
+    }
+    assert at["nominal"] - at["auto"] == {"clock_hz", "volts"}
+    assert at["auto"] == at[0]
+
+
 def test_the_most_elastic_comes_first() -> None:
     elasticities = [abs(each.elasticity) for each in knobs(TRACE, load_soc("mobile45"), 20)]
     assert elasticities == sorted(elasticities, reverse=True)

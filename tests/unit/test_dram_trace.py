@@ -258,6 +258,12 @@ def test_reads_in_flight_are_limited() -> None:
     assert replay(part(), accesses, n_outstanding=1).cycles == 34 + 17 + 18 + 1
 
 
+@pytest.mark.parametrize("start", range(32))
+def test_a_read_that_came_back_in_a_pause_is_in_flight_no_more(start: int) -> None:
+    accesses = requests((0, READ, start), (BURST, READ, 1000), (2 * BURST, READ, 1000))
+    assert replay(part(), accesses, n_outstanding=1).cycles == 1001 + 17 + 18 + 1
+
+
 def test_addresses_past_the_capacity_wrap_around() -> None:
     found = replayed((0, READ, 0), (512 * 2**20 + BURST, READ, 0), (2**64 - 1, READ, 0))
     assert (found.n_outside, found.n_row_hits, found.n_activates) == (2, 1, 2)

@@ -294,6 +294,23 @@ def test_operating_points_are_turned_by_their_own_clock() -> None:
         fit(STREAMED, soc, 20, limits, "dram.bandwidth_bytes_per_s")
 
 
+def test_the_slowest_operating_point_that_keeps_up() -> None:
+    # 16,384 MACs, 16 a cycle, in no less than 1,024 cycles: 5.4 us at 190 MHz, 2.9 us at 350 MHz
+    soc = load_soc("mobile45")
+    resident = network(linear("fc", 128, 128))
+    times_s = [
+        simulate(resident, soc.model_copy(update={"operating_point": place}), 1).service_ps / 1e12 for place in range(4)
+    ]
+    assert times_s == sorted(times_s, reverse=True)
+    limit_s = (times_s[1] + times_s[2]) / 2
+    for choice in ("nominal", "auto", 0):
+        chosen = soc.model_copy(update={"operating_point": choice})
+        found = fit(resident, chosen, 20, budget(latency_s=limit_s), "operating_point")
+        assert found.found
+        assert found.beyond
+        assert (found.found.value, found.beyond.value, found.exhaustive) == (2, 1, True)
+
+
 def test_a_frame_rate_must_be_one() -> None:
     with pytest.raises(SimulationError, match="fps must be"):
         fit(STREAMED, chip(), 0, budget(latency_s=1.0), "clock_hz")

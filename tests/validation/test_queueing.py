@@ -100,7 +100,8 @@ def test_percentiles_of_many_frames_are_those_of_the_distribution(load: float) -
         if share > 1 - load:  # otherwise that many do not wait at all
             services = optimize.brentq(lambda x, later=1 - share: wait_exceeds(load, x) - later, 0, 25)
             assert latency_ps == pytest.approx((1 + services) * SERVICE_PS, rel=0.06)
-            assert_mean((waits > services * SERVICE_PS).astype(float), 1 - share, worst_error=0.4)
+            if (1 - share) * (1 - load) ** 2 * len(waits) > 100:  # long waits come in crowds; so many of them are seen
+                assert_mean((waits > services * SERVICE_PS).astype(float), 1 - share, worst_error=0.4)
 
 
 @pytest.mark.parametrize("load", [0.1, 0.5, 0.999999, 1.0])
