@@ -85,7 +85,7 @@ def fit_lines(found: "Fit") -> Iterator[str]:
     if not found.monotone:
         windows = [_value(a) if a == b else f"{_value(a)} to {_value(b)}" for a, b in found.windows]
         untried = "" if found.exhaustive else "; values between samples were not tried"
-        yield f"the verdict is not monotone: of the samples fit {' and '.join(windows)}{untried}"
+        yield f"the verdict is not monotone: samples fit at {' and at '.join(windows)}{untried}"
 
 
 def fit_document(found: "Fit") -> dict[str, Any]:

@@ -94,7 +94,8 @@ def sweep_lines(found: "Sweep", rows: "pd.DataFrame") -> list[str]:
         f"{found.store.folder}: {found.n_points:,} points, {found.n_done_before:,} found there, {found.n_done_now:,} "
         f"worked out in {quantity(found.seconds, 's')}, {rate_per_s:,.0f} a second"
     ]
-    lines += [f"{n:,} points cannot be: {error}" for error, n in rows["error"].value_counts().items() if error]
+    faults = [(n, error) for error, n in rows["error"].value_counts().items() if error]
+    lines += [f"{n:,} point{'s' if n > 1 else ''} cannot be: {error}" for n, error in faults]
     if found.replayed:
         from dcsim.explore.screen import disagreement
 

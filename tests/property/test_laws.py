@@ -142,6 +142,9 @@ def test_bytes_of_the_ledger_are_those_of_the_placement_but_for_whole_bursts(
     assert 0 <= reads < max(1, n_regions * burst_bytes)
     assert 0 <= writes < max(1, len(plans) * burst_bytes)
     assert result.dram_bytes_per_frame == sum(use.dram_read_bytes + use.dram_write_bytes for use in result.layers)
+    if soc.dram.kind == "banked":  # every byte from an open row, and a row for every region at most more
+        rows = count(result, "dram", "activate") * soc.dram.row_bytes
+        assert result.dram_bytes_per_frame <= rows
     io = sum(row.count for row in result.ledger if row.component == "dram_io")
     assert io in (0, count(result, "dram", "read", "write"))
 
@@ -162,8 +165,13 @@ def test_what_comes_from_dram_is_written_into_sram_and_what_goes_there_is_read(
     assert count(result, "sram", "read") >= spilled
 
 
+#: 4 KiB of weights, inputs and outputs each: all in DRAM, and weights pass in two chunks of what is left of the SRAM
+CHUNKS = network(linear("a", 32, 32, m=32), linear("b", 32, 32, m=32, producers=(0,)))
+
+
 @law
 @given(trace=traces(), soc=any_chips(), cold=st.booleans())
+@example(trace=CHUNKS, soc=chip(), cold=False)
 def test_at_no_instant_does_the_sram_hold_more_than_the_placement_says(trace: Trace, soc: SocSpec, cold: bool) -> None:
     # exactly as much: a layer begins when the one before is written back, and then holds what the placement counts
     placement = place(trace, soc)
@@ -239,6 +247,7 @@ def test_more_bandwidth_is_never_slower_where_the_dram_is_only_read(trace: Trace
     soc=any_chips(with_port=False, bandwidth_bytes_per_s=3e8),
     more_kib=st.integers(1, 40),
 )
+@example(trace=CHUNKS, soc=chip({"dram.bandwidth_bytes_per_s": 3e8}), more_kib=2)
 def test_more_sram_at_the_same_placement_moves_no_more_bytes_and_is_not_slower(
     trace: Trace, soc: SocSpec, more_kib: int
 ) -> None:

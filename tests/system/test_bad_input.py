@@ -112,7 +112,7 @@ def test_a_soc_yaml_shows_all_its_errors_at_once(refuse: Callable[..., str], own
     [
         ("trefi_cycles: 3120", "trefi_cycles: 140", "dram.timing: a refresh takes 140 cycles"),
         ("idd4r_ma: 233", "idd4r_ma: 1", "dram.currents: idd4r_ma must not be below idd3n_ma"),
-        ("capacity_kib: 512", "capacity_kib: 4", "sram.capacity_kib: expected greater than or equal to 8, found 4"),
+        ("capacity_kib: 512", "capacity_kib: 4", "sram: capacity_kib: expected 8 to 8192"),
     ],
 )
 def test_a_chip_that_cannot_be_is_refused(

@@ -27,7 +27,7 @@ axes:
   - {path: fps, log_range: {start: 1, stop: 10000, n: 5}}
 constraints: ["fps * sram.capacity_kib < 1e6"]
 """
-#: 24 shards of a second or less each
+#: 18 shards of a second or less each
 LONG = """
 name: long
 network: lenet-300-100
@@ -36,10 +36,10 @@ fps: 20
 variants: [huffman]
 engine: event
 axes:
-  - {path: dram.timing.tck_ps, range: {start: 1000, stop: 3000, n: 256}}
+  - {path: dram.timing.tck_ps, range: {start: 1000, stop: 3000, n: 192}}
   - {path: array.lanes_out, values: [2, 4, 8, 16, 32, 64]}
 """
-N_LONG = 1536
+N_LONG = 1152
 
 
 @pytest.fixture(autouse=True)

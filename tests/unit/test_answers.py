@@ -1,14 +1,17 @@
 """Are fronts, neighbours and sensitivities what one works out by hand?"""
 
 import math
+from io import StringIO
 
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from dcsim.errors import ConfigError, SimulationError
 from dcsim.explore.answers import knobs, neighbours, pareto, sensitivity
 from dcsim.explore.grid import Grid
+from dcsim.report.answers import sensitivity_table
 from dcsim.soc.spec import load_soc
 from tests.builders import chip, linear, network
 
@@ -227,3 +230,12 @@ def test_knobs_of_what_does_not_run() -> None:
         knobs(TRACE, chip(), 20, "latency")
     with pytest.raises(SimulationError, match="fps must be"):
         knobs(TRACE, chip(), 0)
+
+
+def test_sensitivities_are_shown_the_most_first() -> None:
+    screen = Console(width=120, record=True, file=StringIO())
+    screen.print(sensitivity_table(sensitivity(power_law(), ["a", "b", "variant"], "figure"), "figure"))
+    first, *others = [line.split() for line in screen.export_text().splitlines()[2:]]
+    assert first == ["a", "1", "4", "6", "16x", "16x", "16x", "+2.00"]
+    assert ["b", "10", "40", "6", "2x", "2x", "0.5x", "-0.50"] in others
+    assert ["variant", "dense", "huffman", "9", "2x", "2x", "-", "-"] in others

@@ -10,6 +10,7 @@ from dcsim.compression.recipe import DenseTraining, Recipe
 from dcsim.config import SourcedSpec, Spec, find_yaml, known_yaml, load_spec, parse_spec, parse_yaml, shipped
 from dcsim.errors import ConfigError
 from dcsim.explore.budget import Budget
+from dcsim.explore.sweep_spec import SweepSpec
 from dcsim.soc.spec import SocSpec, load_soc
 from dcsim.zoo import NetworkSpec
 
@@ -278,6 +279,8 @@ def described(path: Path) -> SourcedSpec:
         return load_spec(SocSpec, path)
     if path.parent.name == "budget":
         return load_spec(Budget, path)
+    if path.parent.name == "sweep":
+        return load_spec(SweepSpec, path)
     if path.stem.startswith("recipe"):
         return load_spec(Recipe, path)
     classes: dict[str, Any] = {"network": NetworkSpec, "training": DenseTraining}

@@ -46,7 +46,13 @@ ARRAY = axis("array.lanes_out", 1, 2, 4)
 
 
 def spec(*axes: dict[str, Any], **about: Any) -> SweepSpec:
-    content = {"name": "own", "traces": ["net.parquet"], "soc": "plain.yaml", "fps": 20, "axes": axes or (MEMORY, ARRAY)}
+    content = {
+        "name": "own",
+        "traces": ["net.parquet"],
+        "soc": "plain.yaml",
+        "fps": 20,
+        "axes": axes or (MEMORY, ARRAY),
+    }
     return SweepSpec.model_validate_json(json.dumps(content | about))
 
 
@@ -73,7 +79,12 @@ def test_a_sweep_does_every_point_and_again_none() -> None:
 def test_rows_of_points_come_in_the_order_of_the_points() -> None:
     found = run()
     rows = found.rows("analytic", np.array([14, 0, 14, 4]), ["sram.capacity_kib", "array.lanes_out"])
-    assert list(zip(rows["sram.capacity_kib"], rows["array.lanes_out"], strict=True)) == [(12, 4), (3, 1), (12, 4), (4, 2)]
+    assert list(zip(rows["sram.capacity_kib"], rows["array.lanes_out"], strict=True)) == [
+        (12, 4),
+        (3, 1),
+        (12, 4),
+        (4, 2),
+    ]
     assert list(found.rows("analytic")["sram.capacity_kib"]) == [kib for kib in (3, 4, 6, 8, 12) for _ in range(3)]
 
 
@@ -97,7 +108,9 @@ def test_a_folder_of_other_axes_is_left_as_it_is() -> None:
     run()
     before = {path: path.stat().st_mtime_ns for path in OUT.rglob("*")}
     network(linear("fc", 8, 8)).save("net.parquet")
-    with pytest.raises(ConfigError, match=r"out holds a sweep along .*array\.lanes_out \(int64\).*; choose another folder"):
+    with pytest.raises(
+        ConfigError, match=r"out holds a sweep along .*array\.lanes_out \(int64\).*; choose another folder"
+    ):
         run(MEMORY, axis("fps", 1, 2))
     assert {path: path.stat().st_mtime_ns for path in OUT.rglob("*")} == before
 
