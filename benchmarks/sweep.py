@@ -1,8 +1,8 @@
 """A million analytic points, an event sweep on one and on two processes, and what a billion would take.
 
 `python -m benchmarks.sweep` takes two or three minutes on two cores with nothing else to do. Wall time says what one
-waits for and suffers from other programs; CPU time, of all processes together, does not. Memory is that of all processes
-together, sampled while they run: PSS shares out what they have in common, RSS counts it once for each.
+waits for and suffers from other programs; CPU time, of all processes together, does not. Memory is that of all
+processes together, sampled while they run: PSS shares out what they have in common, RSS counts it once for each.
 """
 
 import json
@@ -68,7 +68,7 @@ def main() -> None:
     billion(analytic_cpu_s, event_cpu_s, bytes_a_point)
 
 
-# --- a million analytic points -----------------------------------------------------------------------------------------
+# --- a million analytic points ---------------------------------------------------------------------------------------
 
 
 def million() -> tuple[float, float]:
@@ -130,7 +130,7 @@ def _memory(pid: int) -> dict[str, float]:
     return {key.lower(): 1024.0 * int(size.split()[0]) for key, size in (line.split(":") for line in lines)}
 
 
-# --- points of 20 ms ---------------------------------------------------------------------------------------------------
+# --- points of 20 ms -------------------------------------------------------------------------------------------------
 
 simulated_s = {"wall": 0.0, "cpu": 0.0}
 worked_s = {"wall": 0.0, "cpu": 0.0}
@@ -188,7 +188,7 @@ def event_sweep() -> float:
     return simulated * (1 + overheads[-1]) / found.n_points
 
 
-# --- a billion ---------------------------------------------------------------------------------------------------------
+# --- a billion -------------------------------------------------------------------------------------------------------
 
 
 def billion(analytic_cpu_s: float, event_cpu_s: float, bytes_a_point: float) -> None:
