@@ -25,6 +25,7 @@ from dcsim.report.sweeps import expectation, sweep_lines, sweep_rows, sweep_tabl
 from tests.builders import PLAIN, linear, network
 
 OUT = Path("out")
+ALL = Share()
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +57,7 @@ def spec(*axes: dict[str, Any], **about: Any) -> SweepSpec:
     return SweepSpec.model_validate_json(json.dumps(content | about))
 
 
-def run(*axes: dict[str, Any], share: Share = Share(), **about: Any) -> Sweep:
+def run(*axes: dict[str, Any], share: Share = ALL, **about: Any) -> Sweep:
     return sweep(spec(*axes, **about), OUT, share=share, executor=InProcess())
 
 
