@@ -1,6 +1,8 @@
 """Does a point's key say what its result depends on, all of it, and nothing else?"""
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,9 @@ FC = network(linear("fc", 32, 32))
 
 
 @pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def in_a_folder_of_its_own(tmp_path: Path) -> Iterator[None]:
+    with contextlib.chdir(tmp_path):  # not monkeypatch, whose undo a test needs for itself
+        yield
 
 
 def saved_chip(name: str = "plain", **changes: Any) -> str:
