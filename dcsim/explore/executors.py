@@ -5,9 +5,11 @@ import signal
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
@@ -110,9 +112,19 @@ class LocalPool:
             died = False
 
     @staticmethod
-    def _pool(plan: "Plan", folder: Path, n_workers: int) -> ProcessPoolExecutor:
+    @contextmanager
+    def _pool(plan: "Plan", folder: Path, n_workers: int) -> Iterator[ProcessPoolExecutor]:
+        """Processes that have begun. Raises ConfigError when they cannot."""
         # threads of numba and arrow do not survive a fork
-        return ProcessPoolExecutor(n_workers, get_context("spawn"), _begin, (plan, folder))
+        with ProcessPoolExecutor(n_workers, get_context("spawn"), _begin, (plan, folder)) as pool:
+            try:
+                pool.submit(os.getpid).result()
+            except BrokenProcessPool as error:
+                raise ConfigError(
+                    "processes that would work points out end before they begin; a script of your own has to call "
+                    'sweep under `if __name__ == "__main__":`'
+                ) from error
+            yield pool
 
 
 _HERE: dict[str, tuple["Plan", Path]] = {}
@@ -121,7 +133,16 @@ _HERE: dict[str, tuple["Plan", Path]] = {}
 def _begin(plan: "Plan", folder: Path) -> None:
     """A worker is told once what all its tasks are about. Ctrl-C is for the process that gave them."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with_parent, daemon=True).start()
     _HERE["plan"] = (plan, folder)
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for ever for its next task."""
+    parent = parent_process()
+    if parent:
+        parent.join()
+        os._exit(1)
 
 
 def _work_here(task: Task) -> int:

@@ -113,8 +113,8 @@ class RunResult:
 
     @property
     def sustainable_fps(self) -> float:
-        """Inferences per second at which frames follow each other without a pause."""
-        return self.batch * PS_PER_S / self.service_ps
+        """Inferences per second at which frames follow each other without a pause; inf when they take no time."""
+        return self.batch * PS_PER_S / self.service_ps if self.service_ps else float("inf")
 
     @property
     def sustainable(self) -> bool:

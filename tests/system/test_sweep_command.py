@@ -298,6 +298,23 @@ def test_ctrl_c_keeps_what_has_begun_and_says_nothing_but_that(dcsim: Dcsim, tmp
 # --- workers that die --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="finds workers in /proc")
+def test_workers_end_with_the_process_that_gave_them_work(dcsim: Dcsim, tmp_path: Path) -> None:
+    sweep = Running(tmp_path, "-m", "dcsim", "sweep", "long.yaml", "-o", "out", "--workers", 2)
+    sweep.wait_for_points(1)
+    workers = sweep.workers()
+    assert len(workers) == 2
+    sweep.process.kill()
+    sweep.process.communicate(timeout=60)
+    deadline = time.monotonic() + 30
+    while any(Path(f"/proc/{worker}").exists() for worker in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    n_before = n_done(tmp_path / "out")
+    done = dcsim("sweep", "long.yaml", "-o", "out")
+    assert done.stdout.startswith(f"out: {N_LONG:,} points, {n_before} found there"), done.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="finds workers in /proc")
 def test_workers_that_are_killed_are_replaced_and_nothing_is_lost(tmp_path: Path, undisturbed: Path) -> None:
@@ -368,6 +385,19 @@ def test_a_point_that_kills_its_worker_is_tried_again_and_then_recorded(tmp_path
     kept = rows["error"] == ""
     assert rows[kept].equals(expected[kept.to_numpy()])
     assert list(rows["key"]) == list(expected["key"])
+
+
+def test_a_script_that_its_workers_would_run_again_is_told_how_to_begin(tmp_path: Path) -> None:
+    script = "from dcsim.explore.sweep import sweep\nsweep('small.yaml', 'out')\n"
+    (tmp_path / "script.py").write_text(script)
+    running = Running(tmp_path, "script.py")
+    _, stderr = running.process.communicate(timeout=240)
+    assert running.process.returncode == 1
+    assert "ConfigError: processes that would work points out end before they begin" in stderr
+    assert n_done(tmp_path / "out") == 0
+    (tmp_path / "script.py").write_text(script.replace("sweep(", 'if __name__ == "__main__":\n    sweep('))
+    assert Running(tmp_path, "script.py").process.communicate(timeout=240) == ("", "")
+    assert n_done(tmp_path / "out") == 72
 
 
 @pytest.mark.slow
