@@ -100,7 +100,8 @@ def analytic_frame(placement: Placement, soc: SocSpec, point: OperatingPoint, co
         totals["array"] += cost.compute.n_cycles
         totals["sram"] += (counts["sram", "read"] + counts["sram", "write"]) * cycles_per_access
     for name, n_cycles in totals.items():
-        frame.meters[name].busy_ps = cycles_to_ps(n_cycles, point.clock_hz)
+        # tiles are rounded one by one, so that together they may be some picoseconds short of the whole
+        frame.meters[name].busy_ps = min(cycles_to_ps(n_cycles, point.clock_hz), service_ps)
     frame.meters["dram"].busy_ps = busy_ps
     frame.meters["dram"].stall_ps["latency"] = active_ps - busy_ps
     for name, meter in frame.meters.items():

@@ -299,7 +299,7 @@ def test_ctrl_c_keeps_what_has_begun_and_says_nothing_but_that(dcsim: Dcsim, tmp
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds workers in /proc")
-def test_workers_end_with_the_process_that_gave_them_work(dcsim: Dcsim, tmp_path: Path) -> None:
+def test_workers_end_with_the_process_that_gave_them_work(tmp_path: Path) -> None:
     sweep = Running(tmp_path, "-m", "dcsim", "sweep", "long.yaml", "-o", "out", "--workers", 2)
     sweep.wait_for_points(1)
     workers = sweep.workers()
@@ -310,9 +310,7 @@ def test_workers_end_with_the_process_that_gave_them_work(dcsim: Dcsim, tmp_path
     while any(Path(f"/proc/{worker}").exists() for worker in workers):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    n_before = n_done(tmp_path / "out")
-    done = dcsim("sweep", "long.yaml", "-o", "out")
-    assert done.stdout.startswith(f"out: {N_LONG:,} points, {n_before} found there"), done.stderr
+    assert 0 < n_done(tmp_path / "out") < N_LONG
 
 
 @pytest.mark.slow
