@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MOST_SHOWN = 12
 SILENT_S = 60  # between two lines of progress where there is no terminal
-TRIED = {"analytic": 4096, "event": 4}
+TRIED = {"analytic": 1 << 14, "event": 4}
 UNITS = {
     "energy_pj_per_frame": "J",
     "average_power_watts": "W",

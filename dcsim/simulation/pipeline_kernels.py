@@ -132,16 +132,16 @@ def _fill_tiles(layers, rates, point, tiles):  # type: ignore[no-untyped-def]
     for i in range(layers.shape[0]):
         n = layers[i, N_STEPS]
         tiles[i, T_FETCH] = round(_mean_transfer_ps(layers[i, FETCH_BURSTS], layers[i, FETCH_ROWS], n, rates, point))
-        tiles[i, T_FETCH_PORT] = round(layers[i, FETCH_ACCESSES] * access_ps / n)
+        tiles[i, T_FETCH_PORT] = round(layers[i, FETCH_ACCESSES] * access_ps / min(n, max(1, layers[i, FETCH_BURSTS])))
         tiles[i, T_DECODE] = round(_decode_cycles(layers, i, rates, point) * cycle_ps)
         tiles[i, T_DECODE_PORT] = round(layers[i, DECODE_ACCESSES] * access_ps / n)
         tiles[i, T_COMPUTE] = round(layers[i, COMPUTE_CYCLES] * cycle_ps / n)
         tiles[i, T_COMPUTE_PORT] = round(layers[i, COMPUTE_ACCESSES] * access_ps / n)
         tiles[i, T_OUTPUT_PORT] = round(layers[i, OUTPUT_ACCESSES] * access_ps / n)
         tiles[i, T_WRITE] = round(_mean_transfer_ps(layers[i, WRITE_BURSTS], layers[i, WRITE_ROWS], n, rates, point))
-        tiles[i, T_WRITE_PORT] = round(layers[i, WRITE_ACCESSES] * access_ps / n)
+        tiles[i, T_WRITE_PORT] = round(layers[i, WRITE_ACCESSES] * access_ps / min(n, max(1, layers[i, WRITE_BURSTS])))
         tiles[i, T_LOAD] = round(_mean_transfer_ps(layers[i, LOAD_BURSTS], layers[i, LOAD_ROWS], n, rates, point))
-        tiles[i, T_LOAD_PORT] = round(layers[i, LOAD_ACCESSES] * access_ps / n)
+        tiles[i, T_LOAD_PORT] = round(layers[i, LOAD_ACCESSES] * access_ps / min(n, max(1, layers[i, LOAD_BURSTS])))
         tiles[i, T_UNEVEN] = (
             0 < layers[i, FETCH_BURSTS] < n or 0 < layers[i, WRITE_BURSTS] < n or 0 < layers[i, LOAD_BURSTS] < n
         )

@@ -103,7 +103,12 @@ def _transfers(soc: SocSpec, regions: tuple[int, ...], n_steps: int) -> list[Tra
         sum(dram.n_activates(soc.dram, region) for region in regions),
         sram.n_accesses(soc.sram, bytes_to_bits(n_bytes)),
     )
-    return [Transfer(*parts) for parts in zip(*(shares(count, n_steps) for count in counts), strict=True)]
+    n_bursts = counts[1]
+    if not 0 < n_bursts < n_steps:
+        return [Transfer(*parts) for parts in zip(*(shares(count, n_steps) for count in counts), strict=True)]
+    # a tile without a burst of its own moves nothing: its bytes came with another's
+    moving = iter(zip(*(shares(count, n_bursts) for count in counts), strict=True))
+    return [Transfer(*next(moving)) if has else Transfer(0, 0, 0, 0) for has in shares(n_bursts, n_steps)]
 
 
 def _compute_costs(plan: LayerPlan, soc: SocSpec, n_steps: int) -> list[EngineCost]:
