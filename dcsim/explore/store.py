@@ -59,10 +59,10 @@ class Store:
         """Say whose points these are. Raises OutputError."""
         write_bytes(self.folder / MANIFEST, (json.dumps(about, indent=1) + "\n").encode())
 
-    def write(self, keys: Keys, columns: dict[str, Any]) -> Path:
-        """Add rows as a shard. Raises OutputError."""
+    def write(self, keys: Keys, columns: Mapping[str, npt.NDArray[Any] | list[str]]) -> Path:
+        """Add rows as a shard, numbers as arrays and words as lists. Raises OutputError."""
         path = self.shards / f"{hashlib.sha256(keys.tobytes()).hexdigest()[:24]}.parquet"
-        table = pa.table({"key": _column(keys), **columns})
+        table = pa.table({name: _column(values) for name, values in {"key": keys, **columns}.items()})
         with written(path) as temporary:
             pq.write_table(table, temporary, compression="zstd", compression_level=1, write_page_checksum=True)
         return path
@@ -151,9 +151,15 @@ def places(keys: Keys, table: pa.Table) -> npt.NDArray[np.int64]:
     return found.astype(np.int64)
 
 
-def _column(keys: Keys) -> pa.Array:
-    buffer = pa.py_buffer(np.ascontiguousarray(keys).tobytes())
-    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(KEY.itemsize), len(keys), [None, buffer])
+def _column(values: npt.NDArray[Any] | list[str]) -> pa.Array:
+    """What `pa.array` makes of keys, numbers, switches or words; it would import pandas, half a second of a worker."""
+    if isinstance(values, list):
+        words = [word.encode() for word in values]
+        ends = np.cumsum([0, *map(len, words)], dtype=np.int32)
+        return pa.Array.from_buffers(pa.string(), len(words), [None, pa.py_buffer(ends), pa.py_buffer(b"".join(words))])
+    kind = pa.binary(KEY.itemsize) if values.dtype == KEY else pa.from_numpy_dtype(values.dtype)
+    content = np.packbits(values, bitorder="little") if values.dtype == np.bool_ else np.ascontiguousarray(values)
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(content.tobytes())])
 
 
 def _keys(table: pa.Table) -> Keys:

@@ -82,6 +82,7 @@ def place(trace: Trace, soc: SocSpec) -> Placement:
     held = [buffer_bytes] * len(trace.layers)
     candidates = _activations(trace, activation_bytes)
     if soc.placement:
+        _require_sram_on(soc, soc.placement)
         in_sram, resident = _given(trace, soc.placement, candidates, held, capacity)
     else:
         in_sram = _keep_activations(candidates, held, capacity)
@@ -141,6 +142,8 @@ def _given(
     for name in (*wanted.weights, *wanted.activations):
         if name not in index_of:
             raise SimulationError(f"placement: {trace.network} has no layer {name!r}{did_you_mean(name, [*index_of])}")
+    if INPUT_NAME in wanted.weights:
+        raise SimulationError(f"placement: {INPUT_NAME} has no weights, only activations")
     in_sram = {index_of[name] for name in wanted.activations}
     named = [candidate for candidate in candidates if candidate.index in in_sram]
     kept = _keep_activations(named, held, capacity)
@@ -155,6 +158,15 @@ def _given(
             f"bytes of {capacity:,}" + (f", and {n_lost} activations besides" if n_lost else "")
         )
     return kept, frozenset(together)
+
+
+def _require_sram_on(soc: SocSpec, wanted: FixedPlacement) -> None:
+    """Raises SimulationError where weights are to stay in an SRAM that forgets them."""
+    if wanted.weights and soc.idle.sram == "off":
+        raise SimulationError(
+            f"placement: it keeps the weights of {', '.join(wanted.weights)} in SRAM, which is off between frames; "
+            "set idle.sram to on or retain, or name no weights"
+        )
 
 
 def _owner(index: int, layer: Layer) -> int:

@@ -17,6 +17,7 @@ import pytest
 from dcsim.errors import ConfigError, OutputError
 from dcsim.explore.keys import KEY
 from dcsim.explore.store import ABANDONED_AFTER_S, Keys, Store, frame_of, missing, places
+from tests.conftest import ROOT
 
 N_POINTS = 30
 
@@ -66,6 +67,56 @@ def test_what_is_written_is_found_in_the_order_of_its_keys(store: Store) -> None
     assert table.column("word").to_pylist() == [f"word {number}" for number in BY_KEY]
     assert set(store.keys().tolist()) == set(keys(*range(N_POINTS)).tolist())
     assert len(store.keys()) == N_POINTS
+
+
+def test_a_column_of_any_kind_comes_back_as_it_was(store: Store) -> None:
+    columns: dict[str, Any] = {
+        "whole": np.array([-(1 << 62), 0, 7], np.int64),
+        "fraction": np.array([0.1, np.nan, -0.0]),
+        "switch": np.array([True, False, True]),
+        "word": ["", "µJ and 三 words", "x" * 1000],
+        "error": ["", "", ""],
+    }
+    store.write(keys(2, 1, 0), columns)
+    table = store.table()
+    assert [str(kind) for kind in table.schema.types] == [
+        "fixed_size_binary[16]", "int64", "double", "bool", "string", "string",
+    ]  # fmt: skip
+    order = [place for _, place in sorted((keys(number).tobytes(), place) for place, number in enumerate((2, 1, 0)))]
+    for name, values in columns.items():
+        written = np.asarray(values).tolist()
+        assert repr(table.column(name).to_pylist()) == repr([written[place] for place in order])  # nan is not itself
+
+
+def test_many_rows_come_back(store: Store) -> None:
+    """More than a byte of switches, and shards whose sizes are no multiple of eight."""
+    n_rows = 1001
+    switches = np.arange(n_rows) % 3 == 0
+    some = np.frombuffer(np.arange(2 * n_rows, dtype=np.uint64).tobytes(), KEY)
+    store.write(some[:500], {"switch": switches[:500], "error": [""] * 500})
+    store.write(some[500:], {"switch": switches[500:], "error": [""] * 501})
+    table = store.table()
+    assert table.column("switch").to_numpy()[places(some, table)].tolist() == switches.tolist()
+
+
+NEEDS_NO_PANDAS = """
+import sys
+from pathlib import Path
+import numpy as np
+from dcsim.explore.keys import KEY
+from dcsim.explore.store import Store
+
+store = Store(Path(sys.argv[1]))
+store.write(np.zeros(2, KEY), {"n": np.arange(2), "x": np.zeros(2), "b": np.zeros(2, bool), "error": ["", ""]})
+store.keys()
+sys.exit("pandas" in sys.modules)
+"""
+
+
+def test_a_worker_does_without_pandas(store: Store) -> None:
+    """It takes half a second and 40 MB to import, in every process."""
+    done = subprocess.run([sys.executable, "-c", NEEDS_NO_PANDAS, str(store.folder)], cwd=ROOT, check=False)
+    assert done.returncode == 0
 
 
 def test_the_table_has_the_same_bytes_whatever_the_order_and_the_shards(tmp_path: Path) -> None:
@@ -194,7 +245,7 @@ store.write(keys(2), rows(2))
 
 
 def test_a_writer_that_is_killed_leaves_no_shard_and_nothing_that_is_read(store: Store) -> None:
-    done = subprocess.run([sys.executable, "-c", DIES, str(store.folder)], cwd=Path(__file__).parents[2], check=False)
+    done = subprocess.run([sys.executable, "-c", DIES, str(store.folder)], cwd=ROOT, check=False)
     assert done.returncode == -9
     assert sorted(numbers(store.table())) == [1]
     (left,) = store.shards.glob(".*")
