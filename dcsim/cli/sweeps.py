@@ -39,7 +39,15 @@ def sweep(
     from dcsim.explore.sweep import Share
     from dcsim.explore.sweep import sweep as run_sweep
     from dcsim.explore.sweep_spec import load_sweep
-    from dcsim.report.sweeps import expectation, sweep_lines, sweep_rows, sweep_table, watched, write_table
+    from dcsim.report.sweeps import (
+        expectation,
+        sensitivity_table,
+        sweep_lines,
+        sweep_rows,
+        sweep_table,
+        watched,
+        write_table,
+    )
     from dcsim.report.terminal import console, listening
 
     require_outputs(table)
@@ -60,5 +68,6 @@ def sweep(
         screen.print(line, soft_wrap=True)
     if found.n_points:
         screen.print(sweep_table(found, rows))
+        screen.print(sensitivity_table(found, rows))
     if table and found.n_points:
         write_table(found, table)

@@ -131,6 +131,26 @@ def sweep_table(found: "Sweep", rows: "pd.DataFrame") -> Table:
     return table
 
 
+def sensitivity_table(found: "Sweep", rows: "pd.DataFrame") -> Table:
+    """Which axis moves each objective most: largest over least figure along it, all other axes fixed."""
+    from dcsim.explore.answers import sensitivity
+
+    axes, objectives = [*found.plan.grid.types], found.plan.spec.objectives
+    moved = [{each.axis: each for each in sensitivity(rows, axes, objective)} for objective in objectives]
+    title = "what moves them: largest over least along one axis, the others fixed; median, most"
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2))
+    table.add_column("axis", no_wrap=True)
+    table.add_column("from", justify="right", no_wrap=True)
+    table.add_column("to", justify="right", no_wrap=True)
+    for objective in objectives:
+        table.add_column(objective, justify="right", no_wrap=True)
+    for name, first in moved[0].items():
+        swings = (f"{each[name].median_swing:.3g}x, {each[name].largest_swing:.3g}x" for each in moved)
+        if first.n_settings:
+            table.add_row(name, _value(first.least), _value(first.greatest), *swings)
+    return table
+
+
 def _value(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float | np.floating) else str(value)
 

@@ -21,7 +21,15 @@ from dcsim.explore.screen import FIGURES, disagreement
 from dcsim.explore.sweep import Share, Sweep, blocks, sweep
 from dcsim.explore.sweep_spec import SweepSpec
 from dcsim.prepare import Listener
-from dcsim.report.sweeps import expectation, sweep_lines, sweep_rows, sweep_table, watched, write_table
+from dcsim.report.sweeps import (
+    expectation,
+    sensitivity_table,
+    sweep_lines,
+    sweep_rows,
+    sweep_table,
+    watched,
+    write_table,
+)
 from tests.builders import PLAIN, linear, network
 
 OUT = Path("out")
@@ -278,6 +286,17 @@ def test_the_best_points_are_shown_the_best_on_top() -> None:
     assert len(columns["array.lanes_out"]) == table.row_count > 0
     assert "4" in columns["array.lanes_out"]
     assert f"{table.row_count} points" in str(table.title)
+
+
+def test_what_moves_the_objectives_is_shown_the_strongest_axis_on_top() -> None:
+    found = run(axis("always_on_mw", 1, 100), axis("array.lanes_out", 2, 4), objectives=["energy_pj_per_frame"])
+    table = sensitivity_table(found, sweep_rows(found))
+    columns = {column.header: list(column.cells) for column in table.columns}
+    assert columns["axis"][:2] == ["always_on_mw", "array.lanes_out"]
+    assert (columns["from"][0], columns["to"][0]) == ("1", "100")
+    energy = found.rows("analytic")["energy_pj_per_frame"].to_numpy().reshape(2, 2)  # always_on_mw x lanes_out
+    swings = energy[1] / energy[0]
+    assert columns["energy_pj_per_frame"][0] == f"{np.median(swings):.3g}x, {swings.max():.3g}x"
 
 
 @pytest.mark.parametrize(("name", "read"), [("all.parquet", pd.read_parquet), ("all.csv", pd.read_csv)])
