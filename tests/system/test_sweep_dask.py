@@ -146,6 +146,7 @@ def test_what_a_cluster_has_done_is_found_by_a_pool_and_the_other_way(
 #: what a worker imports before it works: it then dies at a point
 DEADLY = """
 import os
+import time
 import dcsim.explore.sweep as sweeps
 
 rows_of = sweeps.rows_of
@@ -153,6 +154,7 @@ rows_of = sweeps.rows_of
 
 def deadly(plan, points, engine):
     if 5 in points:
+        time.sleep(1)  # a nanny gives up when its worker dies before it has said that it runs
         os._exit(1)
     return rows_of(plan, points, engine)
 
