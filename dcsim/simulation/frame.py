@@ -3,6 +3,12 @@
 from collections import defaultdict
 from dataclasses import dataclass, field
 
+RESOURCES = ("dram", "sram", "decoder", "array")
+DRAM, SRAM, DECODER, ARRAY = range(4)
+#: what a tile goes through: DRAM to buffer, decoder, array, outputs into SRAM, and on to DRAM
+ACTIONS = ("fetch", "decode", "compute", "write back", "spill")
+FETCH, DECODE, COMPUTE, WRITE_BACK, SPILL = range(5)
+
 
 @dataclass
 class Meter:
@@ -18,14 +24,19 @@ class Meter:
 
 @dataclass
 class Frame:
-    """What one frame did. It starts at 0."""
+    """What one frame did. It starts at 0.
+
+    The event engine also writes down `spans` (action, resource, number of the tile, start and end of the work),
+    `channel_ps` (taken, left) of the DRAM, and `held` (time, bytes) of the SRAM.
+    """
 
     service_ps: int = 0
     counts: dict[tuple[int, str, str], int] = field(default_factory=lambda: defaultdict(int))
-    meters: dict[str, Meter] = field(
-        default_factory=lambda: {name: Meter() for name in ("dram", "sram", "decoder", "array")}
-    )
+    meters: dict[str, Meter] = field(default_factory=lambda: {name: Meter() for name in RESOURCES})
     dram_window_ps: tuple[int, int] | None = None
     compute_start_ps: dict[int, int] = field(default_factory=dict)
     compute_end_ps: dict[int, int] = field(default_factory=dict)
     peak_sram_bytes: int = 0
+    spans: list[tuple[int, int, int, int, int]] = field(default_factory=list)
+    channel_ps: list[tuple[int, int]] = field(default_factory=list)
+    held: list[tuple[int, int]] = field(default_factory=list)

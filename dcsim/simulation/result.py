@@ -1,6 +1,6 @@
 """RunResult: what one replay found. Whoever holds it needs no simulator."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,8 @@ from dcsim.units import PS_PER_S, ps_to_s, watts_from_pj
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from dcsim.simulation.timeline import Replayed, Timeline
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class RunResult:
         resources, layers: where time went, and what each layer did.
         placement: what stays in SRAM, by name.
         resident_bytes, peak_sram_bytes: weights kept in SRAM across frames; most SRAM held at any layer.
+        replayed: what `timeline` is drawn from when asked for; None of the analytic engine.
     """
 
     network: str
@@ -91,6 +94,14 @@ class RunResult:
     placement: FixedPlacement
     resident_bytes: int
     peak_sram_bytes: int
+    replayed: "Replayed | None" = field(default=None, compare=False, repr=False)
+
+    @cached_property
+    def timeline(self) -> "Timeline | None":
+        """The steady-state frame slice by slice; None of the analytic engine, which knows no single tile."""
+        from dcsim.simulation.timeline import timeline_of
+
+        return timeline_of(self.replayed) if self.replayed else None
 
     @cached_property
     def energy_pj_per_frame(self) -> float:

@@ -10,6 +10,7 @@ from dcsim.simulation.layer_plan import LayerPlan
 from dcsim.simulation.placement import Placement, fixed, place
 from dcsim.simulation.replay import replay_frame
 from dcsim.simulation.result import LayerUse, ResourceUse, RunResult
+from dcsim.simulation.timeline import Replayed
 from dcsim.soc import dram
 from dcsim.soc.ledger import LedgerRow
 from dcsim.soc.spec import FixedPlacement, OperatingPoint, SocSpec, load_soc
@@ -121,6 +122,7 @@ def _result_at(
         placement=fixed(trace, placement),
         resident_bytes=placement.resident_bytes,
         peak_sram_bytes=placement.peak_bytes,
+        replayed=Replayed(placement, soc, point, steady, period_ps) if engine == "event" else None,
     )
 
 
