@@ -4,6 +4,7 @@ A test reads the code and refuses conversions outside this module.
 """
 
 PS_PER_S = 10**12
+PS_PER_US = 10**6
 PS_PER_NS = 1000
 PJ_PER_J = 10**12
 BITS_PER_BYTE = 8

@@ -53,6 +53,9 @@ def simulate(
     ledger: Annotated[
         Path | None, typer.Option("--ledger", help="Write every row of the energy ledger as CSV.")
     ] = None,
+    timeline: Annotated[
+        Path | None, typer.Option("--timeline", help="Write one frame, tile by tile, for ui.perfetto.dev (JSON).")
+    ] = None,
     layers: Annotated[bool, typer.Option("--layers", help="Show where the data of each layer lies, and why.")] = False,
 ) -> None:
     """Replay a saved trace on a chip: energy, power, latency, and where the time of each resource went."""
@@ -63,7 +66,12 @@ def simulate(
     from dcsim.simulation.placement import load_placement, save
     from dcsim.traces.trace import Trace
 
-    require_outputs(ledger, save_placement, json=json, plot=plot)
+    require_outputs(ledger, save_placement, timeline, json=json, plot=plot)
+    if timeline and engine == EngineName.analytic:
+        from dcsim.errors import ConfigError
+        from dcsim.report.timeline import NO_SLICES
+
+        raise ConfigError(NO_SLICES)
     report = judge(
         [Trace.load(trace)],
         soc,
@@ -79,6 +87,10 @@ def simulate(
         from dcsim.report.document import write_ledger
 
         write_ledger(result, ledger)
+    if timeline:
+        from dcsim.report.timeline import write_timeline
+
+        write_timeline(result, timeline)
     if save_placement:
         save(result.placement, save_placement)
     show(report, json, plot)

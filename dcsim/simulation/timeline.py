@@ -50,6 +50,11 @@ class Steps(NamedTuple):
     time_ps: Ints
     values: Floats
 
+    def until(self, end_ps: int) -> "Steps":
+        """The same up to a time, and 0 from then on."""
+        before = self.time_ps < end_ps
+        return Steps(np.append(self.time_ps[before], end_ps), np.append(self.values[before], 0.0))
+
 
 @dataclass(frozen=True, eq=False)
 class Timeline:
