@@ -2,6 +2,10 @@
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dcsim.simulation.tiles import TileCosts
 
 RESOURCES = ("dram", "sram", "decoder", "array")
 DRAM, SRAM, DECODER, ARRAY = range(4)
@@ -26,8 +30,8 @@ class Meter:
 class Frame:
     """What one frame did. It starts at 0.
 
-    The event engine also writes down `spans` (action, resource, number of the tile, start and end of the work),
-    `channel_ps` (taken, left) of the DRAM, and `held` (time, bytes) of the SRAM.
+    The event engine also keeps its `tiles` and writes down `spans` (action, resource, number of the tile, start and end
+    of the work), `channel_ps` (taken, left) of the DRAM, and `held` (time, bytes) of the SRAM.
     """
 
     service_ps: int = 0
@@ -37,6 +41,7 @@ class Frame:
     compute_start_ps: dict[int, int] = field(default_factory=dict)
     compute_end_ps: dict[int, int] = field(default_factory=dict)
     peak_sram_bytes: int = 0
+    tiles: "list[TileCosts]" = field(default_factory=list)
     spans: list[tuple[int, int, int, int, int]] = field(default_factory=list)
     channel_ps: list[tuple[int, int]] = field(default_factory=list)
     held: list[tuple[int, int]] = field(default_factory=list)

@@ -112,7 +112,7 @@ class _Replay:
             costs = tile_costs(plan, soc, n_steps_of(plan))
             before, last = len(self.tiles), len(costs) - 1
             self.tiles += [_Tile(before + at, plan, cost, at == 0, at == last) for at, cost in enumerate(costs)]
-        self.frame = Frame()
+        self.frame = Frame(tiles=[tile.costs for tile in self.tiles])
         self.occupancy = _Occupancy(placement, sram.capacity_bytes(soc.sram), self.frame)
         self.env = env = simpy.Environment()
         self.port, self.channel = _Turn(env), _Turn(env)

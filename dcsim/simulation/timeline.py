@@ -18,11 +18,10 @@ from dcsim.simulation.frame import (
     RESOURCES,
     SPILL,
     SRAM,
-    WRITE_BACK,
     Frame,
 )
 from dcsim.simulation.placement import Placement
-from dcsim.simulation.tiles import EngineCost, TileCosts, Transfer, n_steps_of, tile_costs
+from dcsim.simulation.tiles import TileCosts, n_steps_of
 from dcsim.soc import dram, sram
 from dcsim.soc.spec import OperatingPoint, SocSpec
 from dcsim.units import PS_PER_S, bits_to_bytes
@@ -125,10 +124,10 @@ class Timeline:
 def timeline_of(replayed: Replayed) -> Timeline:
     """The slices that a replay wrote down, with the bytes and the energy of their tiles."""
     placement, soc, point, frame, _ = replayed
-    cut = [tile_costs(plan, soc, n_steps_of(plan)) for plan in placement.layers]
-    layer = np.repeat(np.arange(len(cut)), [len(costs) for costs in cut])
-    tile = np.concatenate([np.arange(len(costs)) for costs in cut])
-    moved, spent = _tables([cost for costs in cut for cost in costs], soc, point)
+    n_steps = [n_steps_of(plan) for plan in placement.layers]
+    layer = np.repeat(np.arange(len(n_steps)), n_steps)
+    tile = np.concatenate([np.arange(n) for n in n_steps])
+    moved, spent = _tables(frame.tiles, soc, point)
     spans = np.array(frame.spans, np.int64).reshape(-1, 5)
     action, resource, number, start_ps, end_ps = spans[np.lexsort((spans[:, 3], spans[:, 1]))].T
     n_bytes, energy_pj = moved[number, action, resource], spent[number, action, resource]
@@ -154,32 +153,29 @@ def timeline_of(replayed: Replayed) -> Timeline:
 def _tables(tiles: list[TileCosts], soc: SocSpec, point: OperatingPoint) -> tuple[Ints, Floats]:
     """Bytes and energy [pJ] of every tile in each action at each resource. Shapes (n_tiles, n_actions, n_resources)."""
     pj = {event: each_pj for event, (_, each_pj) in event_costs(soc, point).items()}
-    width_bits = soc.sram.access_width_bits
     moved = np.zeros((len(tiles), len(ACTIONS), len(RESOURCES)), np.int64)
     spent = np.zeros(moved.shape)
-
-    def through_port(place: int, action: int, n_reads: int, n_writes: int) -> None:
-        moved[place, action, SRAM] = bits_to_bytes((n_reads + n_writes) * width_bits)
-        spent[place, action, SRAM] = n_reads * pj["sram", "read"] + n_writes * pj["sram", "write"]
-
-    def transferred(place: int, action: int, kind: str, cost: Transfer) -> None:
-        each_pj = pj["dram", kind] + pj.get(("dram_io", "transfer"), 0.0)
-        moved[place, action, DRAM] = cost.n_bytes
-        spent[place, action, DRAM] = cost.n_bursts * each_pj + cost.n_rows * pj["dram", "activate"]
-
-    def worked(place: int, action: int, engine: int, cost: EngineCost) -> None:
-        through_port(place, action, cost.n_sram_reads, cost.n_sram_writes)
-        spent[place, action, engine] = sum(n * pj[RESOURCES[engine], event] for event, n in cost.events.items())
-
-    for place, cost in enumerate(tiles):
-        transferred(place, FETCH, "read", cost.fetch)
-        through_port(place, FETCH, 0, cost.fetch.n_sram_accesses)
-        worked(place, DECODE, DECODER, cost.decode)
-        worked(place, COMPUTE, ARRAY, cost.compute)
-        through_port(place, WRITE_BACK, 0, cost.write.n_sram_writes)
-        transferred(place, SPILL, "write", cost.write.dram)
-        through_port(place, SPILL, cost.write.dram.n_sram_accesses, 0)
+    port = np.array([_port_accesses(cost) for cost in tiles]).reshape(-1, len(ACTIONS), 2)
+    moved[:, :, SRAM] = port.sum(axis=2) * bits_to_bytes(soc.sram.access_width_bits)
+    spent[:, :, SRAM] = port @ [pj["sram", "read"], pj["sram", "write"]]
+    for action, kind in ((FETCH, "read"), (SPILL, "write")):
+        transfers = np.array([cost.fetch if action == FETCH else cost.write.dram for cost in tiles])
+        n_bytes, n_bursts, n_rows, _ = transfers.T
+        burst_pj = pj["dram", kind] + pj.get(("dram_io", "transfer"), 0.0)
+        moved[:, action, DRAM] = n_bytes
+        spent[:, action, DRAM] = n_bursts * burst_pj + n_rows * pj["dram", "activate"]
+    for action, engine in ((DECODE, DECODER), (COMPUTE, ARRAY)):
+        each_pj = {event: cost for (component, event), cost in pj.items() if component == RESOURCES[engine]}
+        events = (cost.decode.events if action == DECODE else cost.compute.events for cost in tiles)
+        spent[:, action, engine] = [sum(n * each_pj[event] for event, n in counts.items()) for counts in events]
     return moved, spent
+
+
+def _port_accesses(cost: TileCosts) -> list[int]:
+    """Reads and writes of the SRAM, of one action after the other."""
+    fetch, decode, compute, write = cost.fetch, cost.decode, cost.compute, cost.write
+    engines = [decode.n_sram_reads, decode.n_sram_writes, compute.n_sram_reads, compute.n_sram_writes]
+    return [0, fetch.n_sram_accesses, *engines, 0, write.n_sram_writes, write.dram.n_sram_accesses, 0]
 
 
 def _static(replayed: Replayed) -> Steps:
