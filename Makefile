@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 .DEFAULT_GOAL := help
-.PHONY: help install demo lint test fast bench encoder pretrained fuzz reproduce
+.PHONY: help install demo lint test fast docs schemas bench encoder pretrained fuzz reproduce
 
 help:           ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -30,6 +30,15 @@ test: lint      ## the whole test suite
 
 fast: lint      ## the test suite without what installs or retrains: under five minutes
 	$(BIN)/pytest -m "not slow"
+
+docs: install   ## the manual as HTML, in .venv/docs/index.html
+	$(BIN)/sphinx-build --fail-on-warning --nitpicky --keep-going --quiet docs .venv/docs
+	@echo .venv/docs/index.html
+
+schemas: install  ## the JSON Schema files of configs/schemas/, after a key of a YAML file has changed
+	set -e; for kind in soc budget sweep recipe training network placement; do \
+	  $(BIN)/dcsim schema $$kind -o configs/schemas/$$kind.json; \
+	done
 
 bench: install  ## codec, k-means and a billion weights beside zlib, zstd, numpy and others: four minutes, 5 GB of disk
 	$(PIP) --editable '.[bench]'

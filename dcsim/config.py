@@ -23,16 +23,19 @@ Fault = tuple[int, str]  # line and message
 
 
 class Spec(BaseModel):
-    """Base of every description read from YAML: immutable, strict, with a source for its numbers.
-
-    Subclasses of `SourcedSpec` carry a `sources:` map; plain ones are parts of those.
-    """
+    """Base of every description read from YAML: immutable and strict. `Attributes:` say what its keys mean."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class SourcedSpec(Spec):
-    """A whole YAML file. `sources` maps a dotted path (or the path of a group) to where its numbers come from."""
+    """A whole YAML file.
+
+    Attributes:
+        name: what results call it.
+        description: for people.
+        sources: where each number comes from, by dotted path or by the path of a group; a guess says `assumption`.
+    """
 
     name: str = Field(min_length=1)
     description: str = ""

@@ -18,10 +18,18 @@ Count = Annotated[int, Field(gt=0)]
 
 
 class DecoderSpec(Spec):
-    """A decoder's dimensions, and the step that makes one frame.
+    """A decoder's dimensions, and the step that makes one frame. The output is computed for the last token.
 
-    `n_context` tokens are in the cache already; `n_tokens` come in, one when a token is generated, all of them when a
-    prompt is read. The output is computed for the last one.
+    Attributes:
+        n_layers: blocks of attention and feed-forward network.
+        width: features of a token.
+        n_heads: of queries.
+        n_kv_heads: of keys and values, shared by groups of queries.
+        inner: width of the feed-forward network.
+        n_words: of the vocabulary.
+        tied: whether the output reads the table of words.
+        n_context: tokens in the cache already.
+        n_tokens: that come in: one when a token is generated, all of them when a prompt is read.
     """
 
     n_layers: Count
@@ -51,7 +59,14 @@ class DecoderSpec(Spec):
 
 
 class VirtualWeights(Spec):
-    """How the matrices of a network that is never allocated are stored; the names are those of a table of layers."""
+    """How the matrices of a network that is never allocated are stored; the names are those of a table of layers.
+
+    Attributes:
+        weight_density: nonzero / all.
+        code_bits: width of a code before Huffman coding.
+        gap_bits: width of a gap before Huffman coding; `auto` makes the file smallest.
+        huffman_bits_per_code: mean after Huffman coding.
+    """
 
     weight_density: Annotated[float, Field(gt=0, le=1)] = 1.0
     code_bits: Annotated[int, Field(ge=1, le=10)]

@@ -35,7 +35,13 @@ INPUT = -1  # its index
 
 
 class LayerSpec(Spec):
-    """What every row of the table says. Without `inputs` a layer reads the one before."""
+    """What every row of the table says.
+
+    Attributes:
+        name: of its own in the table.
+        kind: of operator.
+        inputs: layers that it reads; `network` is the network's own input. The layer before unless said.
+    """
 
     name: Annotated[str, Field(min_length=1)]
     kind: str
@@ -54,8 +60,10 @@ class WeightedSpec(LayerSpec):
     """A layer with weights: how many are not zero, and the widths that they are stored in.
 
     Attributes:
+        n_inputs, n_outputs: features, or channels of a convolution.
         weight_density, activation_density: nonzero / all of its weights, and of the activations it reads.
-        code_bits, gap_bits: widths of codes and gaps before Huffman coding; `auto` makes the file smallest.
+        code_bits: width of a code before Huffman coding.
+        gap_bits: width of a gap before Huffman coding; `auto` makes the file smallest.
         huffman_bits_per_code: mean over all entries, fillers included, after Huffman coding; drawn codes meet it.
         huffman_bits_per_gap: the same of gaps. With it the layer's sizes follow from the numbers and nothing is drawn.
     """
@@ -109,7 +117,12 @@ class LinearSpec(WeightedSpec):
 
 
 class WindowedSpec(LayerSpec):
-    """A window that slides over height and width; sizes are one number for both, or one for each."""
+    """A window that slides over height and width; sizes are one number for both, or one for each.
+
+    Attributes:
+        kernel: size of the window.
+        padding: zeros around the image.
+    """
 
     kernel: Count | tuple[Count, Count]
     padding: NotNegative | tuple[NotNegative, NotNegative] = 0
@@ -137,7 +150,12 @@ class WindowedSpec(LayerSpec):
 
 
 class Conv2dSpec(WindowedSpec, WeightedSpec):
-    """A convolution; `n_inputs` and `n_outputs` are channels. Eight bits a code, as in Deep Compression, section 5."""
+    """A convolution; `n_inputs` and `n_outputs` are channels. Eight bits a code, as in Deep Compression, section 5.
+
+    Attributes:
+        stride: from one window to the next.
+        groups: parts of the channels that do not see each other.
+    """
 
     kind: Literal["conv2d"]
     stride: Count | tuple[Count, Count] = 1
@@ -163,7 +181,11 @@ class Conv2dSpec(WindowedSpec, WeightedSpec):
 
 
 class _PoolSpec(WindowedSpec):
-    """Windows lie side by side unless a stride says otherwise."""
+    """A pool over windows.
+
+    Attributes:
+        stride: from one window to the next; the size of the window unless said.
+    """
 
     stride: Count | tuple[Count, Count] | None = None
 
@@ -180,10 +202,14 @@ class _PoolSpec(WindowedSpec):
 
 
 class MaxPool2dSpec(_PoolSpec):
+    """The largest of each window."""
+
     kind: Literal["max_pool2d"]
 
 
 class AvgPool2dSpec(_PoolSpec):
+    """The mean of each window."""
+
     kind: Literal["avg_pool2d"]
 
 

@@ -23,10 +23,21 @@ if TYPE_CHECKING:
 
 
 class NetworkSpec(SourcedSpec):
-    """`models/<name>/network.yaml`: a network built by `builder` and trained on `dataset`, a table of layers, or the
-    dimensions of a decoder.
+    """`models/<name>/network.yaml`: a trained network, a table of layers, or the dimensions of a decoder.
 
-    `input_shape` and `seed` belong to a table, see `dcsim.tables`: its weights are drawn from the seed, by default 0.
+    Attributes:
+        kind: `trained` has weights and data, `synthetic` is a table of layers, `decoder` a language model by its
+            dimensions.
+        builder: `module:callable` that returns the torch module.
+        dataset: `mnist` or a `module:callable` that returns a Dataset.
+        input_shape: of a table's network, [channels, height, width] or [features]; may be left out where the first
+            layer is linear.
+        seed: from which a table's weights are drawn; 0 unless said.
+        layers: of a table, see `dcsim.tables`.
+        decoder: dimensions of a language model.
+        weights: how those of a language model are stored.
+        published_test_error: that of the dense network in its paper.
+        published_ratio: compression ratio in its paper.
     """
 
     kind: Literal["trained", "synthetic", "decoder"]

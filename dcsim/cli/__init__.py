@@ -7,7 +7,7 @@ import sys
 # isort: off
 # the order in which commands are registered is that of --help
 from dcsim.cli import networks, traces, replays, verdicts, sweeps, answers  # noqa: F401 - registers the commands
-from dcsim.cli import choices, files, dram, validate  # noqa: F401 - registers the commands
+from dcsim.cli import choices, files, dram, validate, schema  # noqa: F401 - registers the commands
 
 # isort: on
 from dcsim.cli.app import app
@@ -18,7 +18,11 @@ STOPPING_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIG
 
 
 def main() -> None:
-    """Run the command line. Exit codes: 0 done, 1 over budget, 2 bad input, 3 a fault of dcsim itself."""
+    """Run the command line.
+
+    Exit codes: 0 done, or it fits; 1 over budget, beyond tolerance, or two files differ; 2 bad input, or evidence is
+    missing; 3 a fault of dcsim itself.
+    """
     # Spinning OpenMP threads make training many times slower when another process wants the cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for number in STOPPING_SIGNALS:

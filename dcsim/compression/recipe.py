@@ -17,18 +17,28 @@ NotNegative = Annotated[float, Field(ge=0)]
 class TrainingSpec(Spec):
     """What every run of the training loop has in common.
 
-    The number of threads is part of it, because the order of floating-point sums, and so every byte, depends on it.
+    Attributes:
+        batch_size: training examples in a step.
+        weight_decay: AdamW's, of tensors of two and more dimensions.
+        shift_pixels: images are moved by up to so many pixels each way.
+        n_threads: part of the recipe, because the order of floating-point sums, and so every byte, depends on it.
+        teacher_weight: share of the dense network's own answers in the loss.
     """
 
     batch_size: Count
-    weight_decay: NotNegative  # AdamW's, of tensors of two and more dimensions
+    weight_decay: NotNegative
     shift_pixels: Annotated[int, Field(ge=0, le=8)]
     n_threads: Annotated[int, Field(ge=1, le=256)]
-    teacher_weight: Annotated[float, Field(ge=0, le=1)] = 0.0  # of the dense network's answers in the loss
+    teacher_weight: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
 class RunSpec(Spec):
-    """One run: AdamW, its rate falling linearly to 1 % of `learning_rate`."""
+    """One run: AdamW, its rate falling linearly to 1 % of `learning_rate`.
+
+    Attributes:
+        epochs: passes over the training set.
+        learning_rate: at the start.
+    """
 
     epochs: Annotated[int, Field(ge=0)]
     learning_rate: Annotated[float, Field(gt=0)]
@@ -37,10 +47,16 @@ class RunSpec(Spec):
 class ShrinkSpec(Spec):
     """Whole units (filters, neurons) go, the least salient first, and the network is physically smaller afterwards.
 
-    Each step is a run of its own: train, then remove; the count falls geometrically.
+    Each step is a run of its own: train, then remove; the count falls geometrically. Files keep the original shapes.
+
+    Attributes:
+        units: how many filters or neurons stay, by layer.
+        n_steps: runs.
+        epochs_per_step: passes over the training set in each.
+        learning_rate: at the start of each.
     """
 
-    units: Annotated[dict[str, Count], Field(min_length=1)]  # that stay, by layer
+    units: Annotated[dict[str, Count], Field(min_length=1)]
     n_steps: Count
     epochs_per_step: Count
     learning_rate: Annotated[float, Field(gt=0)]
@@ -49,19 +65,28 @@ class ShrinkSpec(Spec):
 class PruneSpec(RunSpec):
     """Pruning while training. What stays is a count or a share of the whole network, or is said of each layer.
 
-    Schedules: `one-shot` before the first batch; `iterative` in `n_steps` steps, each keeping the same share of what
-    the one before kept; `gradual` every hundred batches.
+    Attributes:
+        criterion: `magnitude`, or `saliency`, w^2 E[g^2].
+        schedule: `one-shot` before the first batch; `iterative` in `n_steps` steps, each keeping the same share of what
+            the one before kept; `gradual` every hundred batches.
+        n_steps: of `iterative`.
+        epochs_per_step: of `iterative`; what is left of `epochs` comes after the last step.
+        n_kept: weights of the whole network that stay.
+        density: share of the weights of the whole network that stays.
+        regrow: pruned weights go on learning and may come back.
+        l1_weight: of the sum of magnitudes in the loss.
+        l2_weight: of the sum of squares in the loss.
     """
 
     criterion: Literal["magnitude", "saliency"] = "magnitude"
     schedule: Literal["one-shot", "iterative", "gradual"]
-    n_steps: Count = 1  # iterative only
-    epochs_per_step: Count = 1  # iterative only
+    n_steps: Count = 1
+    epochs_per_step: Count = 1
     n_kept: Count | None = None
     density: Density | None = None
-    regrow: bool = False  # pruned weights go on learning and may come back
-    l1_weight: NotNegative = 0.0  # of the sum of magnitudes in the loss
-    l2_weight: NotNegative = 0.0  # of the sum of squares in the loss
+    regrow: bool = False
+    l1_weight: NotNegative = 0.0
+    l2_weight: NotNegative = 0.0
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -81,11 +106,17 @@ class PruneSpec(RunSpec):
 
 
 class ShareSpec(RunSpec):
-    """Sharing: codes stay, centroids are trained by the summed gradients of those that share them."""
+    """Sharing: codes stay, centroids are trained by the summed gradients of those that share them.
 
-    codebook: Literal["layer", "network"]  # one for each layer, or one for all and a scale for each tensor
-    n_codes: Annotated[int, Field(ge=1, le=255)] | None = None  # of the network's, zero not counted
-    rate_weight: NotNegative = 0.0  # squared error that a bit of code length is worth, in squared mean magnitudes
+    Attributes:
+        codebook: `layer`, one for each, or `network`, one for all and a scale for each tensor.
+        n_codes: values of the network's codebook, zero not counted.
+        rate_weight: squared error that a bit of code length is worth, in squared mean magnitudes.
+    """
+
+    codebook: Literal["layer", "network"]
+    n_codes: Annotated[int, Field(ge=1, le=255)] | None = None
+    rate_weight: NotNegative = 0.0
 
     @model_validator(mode="after")
     def _counted(self) -> Self:
@@ -97,7 +128,11 @@ class ShareSpec(RunSpec):
 class LayerRecipe(Spec):
     """Targets of the tensors that a name or glob means: of a layer's weights, or of any tensor by its full name.
 
-    `quality` is the threshold of Han et al. (NIPS 2015), in standard deviations of the layer's dense weights.
+    Attributes:
+        density: share of the weights that stays.
+        quality: the threshold of Han et al. (NIPS 2015), in standard deviations of the layer's dense weights.
+        code_bits: width of a code before Huffman coding.
+        gap_bits: width of a gap before Huffman coding; `auto` makes the file smallest.
     """
 
     density: Density | None = None
@@ -107,18 +142,31 @@ class LayerRecipe(Spec):
 
 
 class Recipe(SourcedSpec):
-    """How one network is compressed."""
+    """How one network is compressed: a chain of runs, shrink, prune, quantise, share.
+
+    Attributes:
+        seed: of everything random.
+        training: what all runs have in common.
+        shrink: optional: units that go before weights do.
+        prune: which weights stay.
+        quantise: optional: a run in which weights learn while the network sees them through the codebook.
+        share: how weights come to share values.
+        layers: by name or glob; the first that matches counts. None: all matrices and their biases.
+        small_tensors: format of those that `layers` does not name.
+        codebooks: format of their values.
+        centroids: where k-means begins; linear is what Deep Compression, section 3.2, chose.
+    """
 
     seed: Annotated[int, Field(ge=0)]
     training: TrainingSpec
     shrink: ShrinkSpec | None = None
     prune: PruneSpec
-    quantise: RunSpec | None = None  # weights seen through the codebook while they are trained
+    quantise: RunSpec | None = None
     share: ShareSpec
-    layers: dict[str, LayerRecipe] = Field(default={})  # by name or glob; none: all matrices and their biases
-    small_tensors: Literal["fp16", "fp32"] = "fp16"  # those that `layers` does not name
+    layers: dict[str, LayerRecipe] = Field(default={})
+    small_tensors: Literal["fp16", "fp32"] = "fp16"
     codebooks: Literal["fp16", "fp32"] = "fp16"
-    centroids: Initialization = "linear"  # where k-means begins: what Deep Compression, section 3.2, chose
+    centroids: Initialization = "linear"
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -171,7 +219,13 @@ def search_base(name: str) -> Recipe:
 
 
 class DenseTraining(SourcedSpec):
-    """`models/<name>/training.yaml`: how the dense weights beside it were made."""
+    """`models/<name>/training.yaml`: how the dense weights beside it were made.
+
+    Attributes:
+        seed: of everything random.
+        training: what all runs have in common.
+        dense: the run.
+    """
 
     seed: Annotated[int, Field(ge=0)]
     training: TrainingSpec

@@ -24,9 +24,11 @@ class Limits(Spec):
     """Each figure that is named is checked: at most, but `battery_hours` and `sustainable_fps` at least.
 
     Attributes:
-        average_power_watts, energy_pj_per_frame: demanded, static energy included.
+        average_power_watts: power demanded, static energy included.
+        energy_pj_per_frame: of one inference of the trace's batch, static energy included.
         battery_hours: until the budget's battery is empty at that power.
-        latency_s, latency_p99_s: from arrival to last write-back: the median, and what 99 of 100 frames keep.
+        latency_s: from arrival to last write-back, the median.
+        latency_p99_s: from arrival to last write-back, what 99 of 100 frames keep.
         deadline_misses: share of frames that end after their deadline.
         file_bytes: of the variant's file.
         sram_bytes: most SRAM held at any layer.
@@ -61,7 +63,12 @@ class Limits(Spec):
 
 
 class Battery(Spec):
-    """What a budget's battery holds: `capacity_mah` x `volts` is its energy."""
+    """What a budget's battery holds: `capacity_mah` x `volts` is its energy.
+
+    Attributes:
+        capacity_mah: charge of a full battery.
+        volts: nominal voltage, taken to the end.
+    """
 
     capacity_mah: Positive
     volts: Positive

@@ -25,7 +25,13 @@ MORE_IS_BETTER = frozenset({"sustainable_fps"})
 
 
 class Range(Spec):
-    """`n` values from `start` to `stop`, both included."""
+    """`n` values from `start` to `stop`, both included.
+
+    Attributes:
+        start: the first value.
+        stop: the last value.
+        n: how many.
+    """
 
     start: float
     stop: float
@@ -36,6 +42,13 @@ class Axis(Spec):
     """A dotted path and its values: a list, a range, or a range whose values have equal ratios.
 
     Values of a range on a whole number of the chip are rounded to whole numbers.
+
+    Attributes:
+        path: a number or word of the chip's YAML, such as `sram.capacity_kib`, or one of `soc`, `fps`, `variant`,
+            `network`, `recipe`, `batch`, `context`, `tokens`.
+        values: a list.
+        range: values with equal differences.
+        log_range: values with equal ratios.
     """
 
     path: Annotated[str, Field(min_length=1)]
@@ -63,7 +76,11 @@ class Axis(Spec):
 
 
 class Zipped(Spec):
-    """Axes that move together: the n-th value of each at once."""
+    """Axes that move together.
+
+    Attributes:
+        zip: axes of one length; the n-th value of each at once.
+    """
 
     zip: Annotated[tuple[Axis, ...], Field(min_length=2)]
 
@@ -79,10 +96,18 @@ class Zipped(Spec):
 class SweepSpec(SourcedSpec):
     """A sweep: all combinations of the axes that keep the constraints.
 
-    An axis is a dotted path of the chip's YAML, or one of `soc`, `fps`, `variant`, `network`, `recipe`, `batch`,
-    `context`, `tokens`. A constraint compares expressions of such paths, as in `sram.capacity_kib >= 4 *
-    tiles.tile_kib`. `traces` are saved traces instead of a network. Objectives are what `screen` and the Pareto front
-    go by.
+    Attributes:
+        network: one of models/, `module:callable`, or the path of a table of layers.
+        traces: saved traces instead of a network.
+        soc: a chip of configs/soc/ or a path; axes change its numbers.
+        fps: inferences per second.
+        variants: storage variants of the network.
+        engine: `analytic`, `event`, or `screen`: everything analytically, the best points and their neighbours by
+            replay.
+        axes: what is varied.
+        constraints: comparisons of expressions of paths, as in `sram.capacity_kib >= 4 * tiles.tile_kib`; points that
+            break one are left out.
+        objectives: figures that `screen` and the Pareto front go by.
     """
 
     network: str | None = None

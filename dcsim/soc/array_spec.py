@@ -16,7 +16,13 @@ HOROWITZ_PJ = {"int8": (0.2, 0.03), "int16": (0.62, 0.05), "fp16": (1.1, 0.4), "
 
 
 class ArraySpec(Spec):
-    """What all arrays have. Energies that are left out are Horowitz's for `mac_format`."""
+    """What all arrays have.
+
+    Attributes:
+        mac_format: of multiply-accumulates, and width of a weight in the array.
+        pj_per_mac: energy of a multiplication and an addition; Horowitz's for `mac_format` unless said.
+        pj_per_alu_op: energy of an operation outside MACs; Horowitz's addition unless said.
+    """
 
     mac_format: MacFormat
     pj_per_mac: NonNegative | None = None
@@ -41,8 +47,14 @@ class ArraySpec(Spec):
 class SimdArray(ArraySpec):
     """`lanes_out` output channels x `lanes_pixel` output pixels of multiply-accumulate units, output stationary.
 
-    `skip_zeros: weights` lets the array take stored entries as they come from the decoder and work on nonzeros only;
-    otherwise it needs dense operands.
+    Attributes:
+        kind: `simd`.
+        lanes_out: output channels at once; an activation that is read serves all of them.
+        lanes_pixel: output pixels at once; a weight that is read serves all of them.
+        skip_zeros: `weights` lets the array take stored entries as they come from the decoder and work on nonzeros
+            only; otherwise it needs dense operands.
+        register_accesses_per_mac: of the register files.
+        pj_per_register_access: energy of one of them.
     """
 
     kind: Literal["simd"]
@@ -54,9 +66,14 @@ class SimdArray(ArraySpec):
 
 
 class SystolicArray(ArraySpec):
-    """`n_rows` x `n_columns` processing elements that pass operands on to their neighbours.
+    """`n_rows` x `n_columns` processing elements that pass operands on to their neighbours. It needs dense operands.
 
-    The dataflow says which operand stays in place: output, weight or input stationary. It needs dense operands.
+    Attributes:
+        kind: `systolic`.
+        n_rows, n_columns: of processing elements.
+        dataflow: the operand that stays in place.
+        register_accesses_per_mac: of the registers between neighbours.
+        pj_per_register_access: energy of one of them.
     """
 
     kind: Literal["systolic"]
@@ -70,11 +87,20 @@ class SystolicArray(ArraySpec):
 class SparseArray(ArraySpec):
     """EIE (Han et al., ISCA 2016): rows interleaved over PEs, each with its own memories and a queue of activations.
 
-    A PE holds its part of each column as entries of `code_bits` + `gap_bits`, found by a pair of pointers. Nonzero
-    activations are broadcast; a PE that falls behind fills its queue of `fifo_depth`, and a full queue stops the
-    broadcast. Zero weights and zero activations are skipped.
+    Nonzero activations are broadcast; a PE that falls behind fills its queue, and a full queue stops the broadcast.
+    Zero weights and zero activations are skipped. Energies are those of a PE's own memories and queue; they replace the
+    reads of operands from the chip's SRAM.
 
-    Energies are those of a PE's own memories and queue; they replace the reads of operands from the chip's SRAM.
+    Attributes:
+        kind: `sparse`.
+        n_pes: processing elements.
+        fifo_depth: activations that a PE's queue holds, the one in work among them.
+        code_bits: width of a code in a PE's memory.
+        gap_bits: width of a gap in a PE's memory; longer runs of zeros take fillers.
+        pj_per_entry_read: energy of reading a code and its gap.
+        pj_per_pointer_read: energy of reading the pair of pointers to a column.
+        pj_per_activation_access: energy of reading or writing an activation or an accumulator.
+        pj_per_queue_access: energy of writing or reading an activation in the queue.
     """
 
     kind: Literal["sparse"]

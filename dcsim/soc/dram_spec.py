@@ -13,13 +13,25 @@ ADDRESS_FIELDS = ("row", "rank", "bank", "column", "channel")
 
 
 class NoDram(Spec):
-    """No DRAM: everything must fit the SRAM, and weights stay there."""
+    """No DRAM: everything must fit the SRAM, and weights stay there.
+
+    Attributes:
+        kind: `none`.
+    """
 
     kind: Literal["none"]
 
 
 class ConstantDram(Spec):
-    """The literature's DRAM: a constant energy per access. No bandwidth means that transfers take no time."""
+    """The literature's DRAM: a constant energy per access.
+
+    Attributes:
+        kind: `constant`.
+        capacity_mib: what it holds.
+        access_width_bits: bits that one access moves.
+        pj_per_access: energy of one access, read or write.
+        bandwidth_bytes_per_s: of all transfers together; null: they take no time.
+    """
 
     kind: Literal["constant"]
     capacity_mib: Count
@@ -31,7 +43,24 @@ class ConstantDram(Spec):
 class DramTiming(Spec):
     """JEDEC timing of a DRAM in cycles of its own clock; names as in the standard, t left in.
 
-    `cwl` is the write latency, `trtrs` the pause of the data bus when its direction or the rank changes.
+    Attributes:
+        tck_ps: cycle of the DRAM clock.
+        burst_cycles: for which one burst takes the data bus.
+        cl_cycles: from a read command to its data (CL).
+        cwl_cycles: write latency, from a write command to its data (CWL).
+        trcd_cycles: from opening a row to its first access.
+        trp_cycles: from closing a row to the next opening in its bank.
+        tras_cycles: a row stays open at least so long.
+        trrd_cycles: between openings in two banks of a rank.
+        tfaw_cycles: window with at most four openings in a rank.
+        twtr_cycles: from the last data of a write to a read.
+        twr_cycles: from the last data of a write to closing the row.
+        trtp_cycles: from a read to closing the row.
+        trtrs_cycles: pause of the data bus when its direction or the rank changes.
+        trfc_cycles: a refresh of a rank.
+        trefi_cycles: from one refresh to the next.
+        txp_cycles: waking from power-down.
+        txs_cycles: waking from self-refresh.
     """
 
     tck_ps: Count
@@ -65,7 +94,19 @@ class DramTiming(Spec):
 
 
 class DramCurrents(Spec):
-    """Datasheet supply currents of one rank of one channel, folded to one rail of `vdd_volts`."""
+    """Datasheet supply currents of one rank of one channel, folded to one rail of `vdd_volts`.
+
+    Attributes:
+        vdd_volts: supply of the core.
+        idd0_ma: rows are opened and closed all the time.
+        idd2p_ma: power-down, all banks closed.
+        idd2n_ma: standby, all banks closed.
+        idd3n_ma: standby, rows open.
+        idd4r_ma: reading burst after burst.
+        idd4w_ma: writing burst after burst.
+        idd5_ma: refreshing all the time.
+        idd6_ma: self-refresh.
+    """
 
     vdd_volts: Positive
     idd0_ma: NonNegative
@@ -90,9 +131,20 @@ class DramCurrents(Spec):
 class BankedDram(Spec):
     """Channels x ranks x banks with open rows: energy of the device core by command and state, I/O and PHY apart.
 
-    `row_bytes` and `burst_bytes` are those of a channel. `address_map` names the fields of an address from the most
-    significant on. `n_outstanding` is the number of reads that may be in flight; null is as many as there are.
-    `sleep_after_cycles` without a request, the DRAM goes into the idle state of the chip's policy.
+    Attributes:
+        kind: `banked`.
+        capacity_mib: of all channels and ranks together.
+        n_channels: that work side by side; a power of two.
+        n_ranks: on a channel; a power of two.
+        n_banks: in a rank; a power of two.
+        burst_bytes: one column access of a channel; a power of two.
+        row_bytes: one row of a channel; a power of two.
+        address_map: fields of an address from the most significant on, joined by `-`: row, rank, bank, column, channel.
+        n_outstanding: reads that may be in flight; null: as many as there are.
+        sleep_after_cycles: without a request for so long, it goes into the idle state of the chip's policy.
+        io_pj_per_bit: pads, trace and both PHYs, for each bit that is moved.
+        timing: of its commands.
+        currents: of its core.
     """
 
     kind: Literal["banked"]

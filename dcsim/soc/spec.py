@@ -13,7 +13,16 @@ from dcsim.soc.quantities import Count, Hertz, NonNegative, Positive, Ratio, Wid
 
 
 class ConstantSram(Spec):
-    """The literature's SRAM: a constant energy per access, any number of accesses at once."""
+    """The literature's SRAM: a constant energy per access, any number of accesses at once.
+
+    Attributes:
+        kind: `constant`.
+        capacity_kib: what it holds.
+        access_width_bits: bits that one access moves.
+        read_pj_per_access, write_pj_per_access: dynamic energy of one access.
+        leakage_mw: power while it is on.
+        retention_leakage_ratio: share of the leakage that is left at the voltage of `idle.sram: retain`.
+    """
 
     kind: Literal["constant"]
     capacity_kib: Count
@@ -27,8 +36,16 @@ class ConstantSram(Spec):
 class CactiSram(Spec):
     """One single-port SRAM whose energies, leakage and cycle time come from the CACTI 7 table of 45 nm.
 
-    Sizes between those of the table are interpolated, sizes outside of it refused unless `outside_table` says to
-    extrapolate. More banks than one are looked up only where the table has them.
+    Sizes between those of the table are interpolated log-log.
+
+    Attributes:
+        kind: `cacti45`.
+        capacity_kib: what it holds.
+        access_width_bits: width of its one port.
+        cell: ITRS transistor type of the cells.
+        n_banks: more than one are looked up only where the table has them.
+        outside_table: what to do with sizes outside of the table: refuse them, or go on at the slope of the last two.
+        retention_leakage_ratio: share of the leakage that is left at the voltage of `idle.sram: retain`.
     """
 
     kind: Literal["cacti45"]
@@ -49,7 +66,11 @@ class CactiSram(Spec):
 
 
 class IdealDecoder(Spec):
-    """Decodes in no time and for no energy: the literature's arithmetic."""
+    """Decodes in no time and for no energy: the literature's arithmetic.
+
+    Attributes:
+        kind: `ideal`.
+    """
 
     kind: Literal["ideal"]
 
@@ -59,6 +80,15 @@ class StreamDecoder(Spec):
 
     With one lane the streams of a layer, codes and gaps, are decoded one after the other; otherwise they share the
     lanes evenly and are decoded side by side. A lane is bounded both by symbols and by code bits per cycle.
+
+    Attributes:
+        kind: `stream`.
+        lanes: streams, or runs of one stream, that are decoded side by side.
+        symbols_per_cycle: most symbols that a lane decodes in a cycle of the SoC's clock.
+        bits_per_cycle: most code bits that a lane takes in a cycle.
+        pj_per_symbol: energy of decoding one Huffman symbol.
+        pj_per_lookup: energy of turning a code into a value of the codebook.
+        pj_per_gap: energy of turning a gap into a position.
     """
 
     kind: Literal["stream"]
@@ -71,26 +101,37 @@ class StreamDecoder(Spec):
 
 
 class TileBuffers(Spec):
-    """Working memory inside the SRAM: a tile is a part of a layer's weights, stored or expanded."""
+    """Working memory inside the SRAM: a tile is a part of a layer's weights, stored or expanded.
+
+    Attributes:
+        n_buffers: tiles that are held at once; two let the next one come while one is worked on.
+        tile_kib: size of a buffer.
+    """
 
     n_buffers: Annotated[int, Field(ge=1)]
     tile_kib: Count
 
 
 class LogicPower(Spec):
-    """Power of the logic at the nominal clock and voltage: its clock network while it runs, and leakage [mW]."""
+    """Power of the logic at the nominal clock and voltage.
+
+    Attributes:
+        clock_mw: of the clock network, while the clock runs; goes with f V^2.
+        leakage_mw: while the logic has power; goes with V.
+    """
 
     clock_mw: NonNegative
     leakage_mw: NonNegative
 
 
 class IdlePolicy(Spec):
-    """What the chip does between frames.
+    """What the chip does between frames. Waking SRAM and logic takes no time.
 
-    logic: `run` keeps the clock running, `clock_gate` stops it, `power_gate` takes away the leakage too.
-    sram: `on`; `retain` keeps contents at a lower voltage, for a part of the leakage; `off` loses them, so that no
-    weights stay from frame to frame.
-    dram: precharged and ready, in power-down between refreshes, or in self-refresh.
+    Attributes:
+        logic: `run` keeps the clock running, `clock_gate` stops it, `power_gate` takes away the leakage too.
+        sram: `on`; `retain` keeps contents at a lower voltage, for a part of the leakage; `off` loses them, so that no
+            weights stay from frame to frame.
+        dram: `standby`, precharged and ready; `power_down` between refreshes; or `self_refresh`.
     """
 
     logic: Literal["run", "clock_gate", "power_gate"]
@@ -99,7 +140,12 @@ class IdlePolicy(Spec):
 
 
 class OperatingPoint(Spec):
-    """A clock and the lowest voltage at which the chip runs at it."""
+    """A clock and the lowest voltage at which the chip runs at it.
+
+    Attributes:
+        clock_hz: of array, decoder and SRAM.
+        volts: supply of logic and SRAM; their dynamic energy goes with its square.
+    """
 
     clock_hz: Hertz
     volts: Positive
@@ -118,11 +164,24 @@ class FixedPlacement(Spec):
 
 
 class SocSpec(SourcedSpec):
-    """A mobile SoC.
+    """A mobile SoC. Energies hold at the nominal point, `clock_hz` and `volts`.
 
-    Energies hold at the nominal point, `clock_hz` and `volts`. `operating_points` are others it can run at, slowest
-    first; `operating_point` is the one to use: nominal, auto (the most frugal one that meets the deadline), or the
-    place of one in the list, from 0.
+    Attributes:
+        clock_hz: nominal clock of array, decoder and SRAM; the DRAM has its own.
+        volts: nominal supply of logic and SRAM.
+        operating_points: other clocks it can run at, slowest first.
+        operating_point: the one to use: `nominal`, the place of one in the list, from 0, or `auto`, the most frugal one
+            that meets the deadline.
+        activation_bits: width in which activations are stored and moved.
+        always_on_mw: what never sleeps.
+        logic: clock network and leakage of the logic.
+        idle: what happens between frames.
+        sram: the one on-chip memory.
+        dram: the memory beside the chip.
+        decoder: what expands stored weights.
+        array: the multiply-accumulate units.
+        tiles: working buffers in the SRAM.
+        placement: what stays in SRAM, instead of what dcsim finds.
     """
 
     clock_hz: Hertz

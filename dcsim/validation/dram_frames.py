@@ -32,7 +32,11 @@ ONE_MIB = NetworkSpec.model_validate(
 
 
 class DramParts(Spec):
-    """The file of DRAMPower's parts."""
+    """The file of DRAMPower's parts.
+
+    Attributes:
+        parts: each as the `dram` of a chip, by DRAMPower's name.
+    """
 
     parts: dict[str, BankedDram]
 
