@@ -6,7 +6,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from dcsim.report.plots import save_figure
+from dcsim.plots.style import save_figure
 
 #: recipe: colour (Okabe and Ito), filled or not
 RECIPES = {
@@ -23,7 +23,7 @@ NETWORKS = ("lenet-300-100", "lenet-5")
 def draw(rows: Path, anchors: Path, picture: Path) -> None:
     """Draw a panel for each network. Raises OutputError."""
     ours, published = [*_read(rows), *_of_stages(rows.parent)], _read(anchors)
-    figure = Figure(figsize=(11, 4.4), layout="constrained")
+    figure = Figure(figsize=(11, 4.4), dpi=160, layout="constrained")
     for axes, network in zip(figure.subplots(1, 2), NETWORKS, strict=True):
         for recipe, (colour, filled) in RECIPES.items():
             points = [row for row in ours if (row["network"], row["recipe"]) == (network, recipe)]

@@ -31,6 +31,8 @@ from dcsim.zoo import Network, find_network
 if TYPE_CHECKING:
     import pandas as pd
 
+    from dcsim.plots.runs import RunPlots
+
 
 @dataclass(frozen=True)
 class RunReport:
@@ -68,6 +70,13 @@ class RunReport:
         missing = [f"{item.name} ({item.why})" for item in checks if item.status == "missing"]
         if missing:
             raise ConfigError(f"evidence is missing for {self.budget}: {'; '.join(missing)}")
+
+    @property
+    def plot(self) -> "RunPlots":
+        """Pictures of the variants side by side: `plot.energy()`, `.roofline()`, `.timeline()`, `.stalls()`."""
+        from dcsim.plots.runs import RunPlots
+
+        return RunPlots(self.results)
 
     def frame(self) -> "pd.DataFrame":
         """One row per variant; units in the column names."""

@@ -106,9 +106,9 @@ def show(report: "RunReport", json: Path | None, plot: Path | None) -> None:
     from dcsim.report.terminal import console
 
     if plot:
-        from dcsim.report.plots import energy_figure, save_figure
+        from dcsim.plots.style import save_figure
 
-        save_figure(energy_figure(report), plot)
+        save_figure(report.plot.energy(), plot)
     if str(json) != "-":
         screen = console()
         screen.print(run_table(report, screen))

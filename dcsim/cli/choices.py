@@ -31,8 +31,8 @@ def sensitivity(
     data: DataOption = "",
 ) -> None:
     """Prune and share each layer alone, without retraining, and measure the error on held-out training examples."""
+    from dcsim.plots.style import save_figure
     from dcsim.report.choices import sensitivity_figure, write_rows
-    from dcsim.report.plots import save_figure
     from dcsim.report.terminal import console, listening
     from dcsim.zoo import require_torch
 

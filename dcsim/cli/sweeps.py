@@ -31,6 +31,7 @@ def sweep(
         bool, typer.Option("--dry-run", help="Say how many points there are and how long it takes.")
     ] = False,
     table: Annotated[Path | None, typer.Option("--table", help="Write all rows: .parquet or .csv.")] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", help="Draw the Pareto front: .png, .svg or .pdf.")] = None,
 ) -> None:
     """Work out every combination of a sweep's axes; a run that was stopped goes on where it was."""
     from dcsim.errors import ConfigError
@@ -50,12 +51,14 @@ def sweep(
     )
     from dcsim.report.terminal import console, listening
 
-    require_outputs(table)
+    require_outputs(table, plot=plot)
     if table and table.suffix not in (".parquet", ".csv"):
         raise ConfigError(f"cannot write {table}: the name must end in .parquet or .csv")
     if (executor == ExecutorName.dask) != bool(scheduler):
         raise ConfigError("--executor dask and --scheduler tcp://host:port belong together")
     asked, share = load_sweep(spec), Share.of_text(shard)
+    if plot and len(asked.objectives) < 2:
+        raise ConfigError(f"sweep {asked.name} has one objective; a front that can be drawn needs two")
     workforce: Executor = DaskCluster(scheduler) if scheduler else LocalPool(workers) if workers else LocalPool()
     with listening() as listener:
         plan = make_plan(asked, output, listener)
@@ -71,3 +74,7 @@ def sweep(
         screen.print(sensitivity_table(found, rows))
     if table and found.n_points:
         write_table(found, table)
+    if plot and found.n_points:
+        from dcsim.plots.style import save_figure
+
+        save_figure(found.plot.pareto(), plot)

@@ -23,6 +23,9 @@ from dcsim.prepare import SILENT, Listener
 if TYPE_CHECKING:
     import pandas as pd
 
+    from dcsim.explore.answers import Sensitivity
+    from dcsim.plots.sweeps import SweepPlots
+
 #: points of a shard: seconds of work, so that starting it is a small part and losing it a small loss
 POINTS_A_SHARD: dict[str, int] = {"analytic": 1 << 15, "event": 64}
 
@@ -77,6 +80,40 @@ class Sweep:
     def frame(self, names: Sequence[str] | None = None) -> "pd.DataFrame":
         """The same as a DataFrame, keys as hexadecimal text."""
         return frame_of(self.table(names))
+
+    @property
+    def plot(self) -> "SweepPlots":
+        """Pictures of the sweep: `plot.pareto()`, `.sensitivity()`, `.heatmap()`."""
+        from dcsim.plots.sweeps import SweepPlots
+
+        return SweepPlots(self)
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Paths that take more than one value, in the order of the sweep."""
+        return tuple(path for axis in self.plan.grid.axes for path, values in axis.items() if len(set(values)) > 1)
+
+    def points(self, names: Sequence[str]) -> "pd.DataFrame":
+        """These columns of all points without an error; of a screen, those that were replayed."""
+        frame = self.table([*names, "engine", "error"]).to_pandas()
+        wanted = (frame["error"] == "") & ((frame["engine"] == "event") | (not self.replayed))
+        found: pd.DataFrame = frame.loc[wanted, list(names)].reset_index(drop=True)
+        return found
+
+    def front(self, objectives: Sequence[str]) -> "pd.DataFrame":
+        """The points that no other one beats in these objectives, the best in the first one on top."""
+        from dcsim.explore.front import pareto
+
+        points = self.points([*dict.fromkeys([*self.axes, *objectives])])
+        found: pd.DataFrame = points[pareto(points, objectives)].sort_values([*objectives, *self.axes])
+        return found
+
+    def sensitivity(self, objective: str) -> "list[Sensitivity]":
+        """Which axis moves an objective most."""
+        from dcsim.explore.answers import sensitivity
+
+        frame = self.table([*self.axes, objective, "engine", "error"]).to_pandas()
+        return sensitivity(frame, self.axes, objective)
 
     def rows(self, engine: OneEngine, points: Ints | None = None, names: Sequence[str] | None = None) -> "pd.DataFrame":
         """The rows of points that one engine worked out, in the order of the points; all of the sweep by default."""

@@ -30,7 +30,7 @@ def sensitivity_figure(network: str, before: float, rows: "Iterable[Sensitivity]
     """Error of the network over the density of each layer, and over the bits of its codes."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 4), layout="constrained")
+    figure = Figure(figsize=(9, 4), dpi=160, layout="constrained")
     kinds = (("density", "weights kept [%]", 100), ("code_bits", "bits of a code", 1))
     for axes, (change, label, factor) in zip(figure.subplots(1, 2, sharey=True), kinds, strict=True):
         for layer in dict.fromkeys(row.layer for row in rows):

@@ -10,8 +10,8 @@ from rich.table import Table
 
 from dcsim.errors import ConfigError
 from dcsim.files import written
+from dcsim.plots.sweeps import FIGURES
 from dcsim.report.tables import percent, quantity
-from dcsim.units import PJ_PER_J
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,15 +24,6 @@ if TYPE_CHECKING:
 MOST_SHOWN = 12
 SILENT_S = 60  # between two lines of progress where there is no terminal
 TRIED = {"analytic": 1 << 14, "event": 4}
-UNITS = {
-    "energy_pj_per_frame": "J",
-    "average_power_watts": "W",
-    "latency_s": "s",
-    "file_bytes": "B",
-    "dram_bytes_per_frame": "B",
-    "sram_bytes": "B",
-    "sustainable_fps": "fps",
-}
 
 
 def expectation(plan: "Plan", share: "Share", executor: "Executor") -> str:
@@ -158,7 +149,8 @@ def _value(value: object) -> str:
 def _figure(name: str, value: float) -> str:
     if name == "test_error":
         return percent(value)
-    return quantity(value / PJ_PER_J if name == "energy_pj_per_frame" else value, UNITS[name])
+    _, unit, scale = FIGURES[name]
+    return quantity(value / scale, unit)
 
 
 def write_table(found: "Sweep", path: Path) -> None:

@@ -12,6 +12,7 @@ from dcsim.units import PS_PER_S, ps_to_s, watts_from_pj
 if TYPE_CHECKING:
     import pandas as pd
 
+    from dcsim.plots.runs import RunPlots
     from dcsim.simulation.timeline import Replayed, Timeline
 
 
@@ -34,12 +35,17 @@ class ResourceUse:
 
 @dataclass(frozen=True)
 class LayerUse:
-    """One layer in one steady-state frame: when it was computed, where its data lay and why."""
+    """One layer in one steady-state frame: when it was computed, where its data lay and why.
+
+    `n_macs_dense` are the products of the network as it was trained, `n_macs_nonzero` those without a zero operand.
+    """
 
     layer: str
     start_s: float
     end_s: float
     n_tiles: int
+    n_macs_dense: int
+    n_macs_nonzero: int
     weights_resident: bool
     output_spilled: bool
     why_weights: str
@@ -68,6 +74,7 @@ class RunResult:
         resources, layers: where time went, and what each layer did.
         placement: what stays in SRAM, by name.
         resident_bytes, peak_sram_bytes: weights kept in SRAM across frames; most SRAM held at any layer.
+        peak_macs_per_s, dram_peak_bytes_per_s: what the chip could do at this clock; None where the DRAM takes no time.
         replayed: what `timeline` is drawn from when asked for; None of the analytic engine.
     """
 
@@ -94,6 +101,8 @@ class RunResult:
     placement: FixedPlacement
     resident_bytes: int
     peak_sram_bytes: int
+    peak_macs_per_s: float
+    dram_peak_bytes_per_s: float | None
     replayed: "Replayed | None" = field(default=None, compare=False, repr=False)
 
     @cached_property
@@ -102,6 +111,13 @@ class RunResult:
         from dcsim.simulation.timeline import timeline_of
 
         return timeline_of(self.replayed) if self.replayed else None
+
+    @property
+    def plot(self) -> "RunPlots":
+        """Pictures of this result: `plot.energy()`, `.roofline()`, `.timeline()`, `.stalls()`."""
+        from dcsim.plots.runs import RunPlots
+
+        return RunPlots((self,))
 
     @cached_property
     def energy_pj_per_frame(self) -> float:

@@ -11,7 +11,7 @@ from dcsim.simulation.placement import Placement, fixed, place
 from dcsim.simulation.replay import replay_frame
 from dcsim.simulation.result import LayerUse, ResourceUse, RunResult
 from dcsim.simulation.timeline import Replayed
-from dcsim.soc import dram
+from dcsim.soc import dram, pe_array
 from dcsim.soc.ledger import LedgerRow
 from dcsim.soc.spec import FixedPlacement, OperatingPoint, SocSpec, load_soc
 from dcsim.traces.trace import Trace
@@ -122,6 +122,8 @@ def _result_at(
         placement=fixed(trace, placement),
         resident_bytes=placement.resident_bytes,
         peak_sram_bytes=placement.peak_bytes,
+        peak_macs_per_s=pe_array.peak_macs_per_cycle(soc.array) * point.clock_hz,
+        dram_peak_bytes_per_s=dram.peak_bytes_per_s(soc.dram),
         replayed=Replayed(placement, soc, point, steady, period_ps) if engine == "event" else None,
     )
 
@@ -138,6 +140,8 @@ def _layer_use(plan: LayerPlan, frame: Frame) -> LayerUse:
         start_s=ps_to_s(frame.compute_start_ps[plan.index]),
         end_s=ps_to_s(frame.compute_end_ps[plan.index]),
         n_tiles=plan.n_tiles,
+        n_macs_dense=plan.layer.n_macs_dense,
+        n_macs_nonzero=plan.layer.n_macs_nonzero,
         weights_resident=plan.weights_resident,
         output_spilled=plan.output_spilled,
         why_weights=plan.why_weights,

@@ -71,6 +71,15 @@ def access_bytes(dram: Dram) -> int:
     return dram.access_width_bits // bytes_to_bits(1) if isinstance(dram, ConstantDram) else dram.burst_bytes
 
 
+def peak_bytes_per_s(dram: Dram) -> float | None:
+    """What the pins of all channels move when bursts follow each other; None where transfers take no time."""
+    if isinstance(dram, NoDram):
+        return None
+    if isinstance(dram, ConstantDram):
+        return dram.bandwidth_bytes_per_s
+    return dram.n_channels * dram.burst_bytes * PS_PER_S / (dram.timing.burst_cycles * dram.timing.tck_ps)
+
+
 def transfer_ps(dram: Dram, n_bursts: int, n_rows: int, n_turnarounds: int = 0) -> int:
     """Time the channels are taken by a stream of `n_bursts` over `n_rows` newly opened rows [ps].
 

@@ -95,6 +95,16 @@ def n_alu_lanes(array: ArraySpec) -> int:
     return array.n_pes
 
 
+def peak_macs_per_cycle(array: ArraySpec) -> int:
+    """Multiply-accumulates in a cycle when no unit waits: one each."""
+    if isinstance(array, SimdArray):
+        return array.lanes_out * array.lanes_pixel
+    if isinstance(array, SystolicArray):
+        return array.n_rows * array.n_columns
+    assert isinstance(array, SparseArray)
+    return array.n_pes
+
+
 def event_counts(array: ArraySpec, work: ArrayWork) -> dict[str, int]:
     """Events of the array that cost energy, by name."""
     counts = {"mac": work.n_macs, "alu": work.n_alu_ops}

@@ -299,6 +299,8 @@ def test_layers_say_where_their_data_lay() -> None:
         "start_s": 0,
         "end_s": 0,
         "n_tiles": 4,
+        "n_macs_dense": 64 * 16 * 16,
+        "n_macs_nonzero": 64 * 16 * 16,
         "weights_resident": True,
         "output_spilled": True,
         "why_weights": "fits beside buffers and activations",

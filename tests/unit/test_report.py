@@ -14,7 +14,6 @@ from dcsim.artifact import VARIANTS
 from dcsim.explore.budget import Budget, check
 from dcsim.report.checks import check_table
 from dcsim.report.document import document, to_json, write_ledger
-from dcsim.report.plots import COLOURS, LABELS, energy_figure, save_figure
 from dcsim.report.tables import percent, quantity, resource_table, run_table, soc_table
 from dcsim.run import RunReport, judge
 from dcsim.simulation.simulate import simulate
@@ -237,39 +236,3 @@ def test_the_soc_table_gives_every_number_with_its_source() -> None:
         if path not in ("name", "description"):
             assert path in content
     assert "Horowitz" in content
-
-
-# --- pictures ------------------------------------------------------------------------------------------------------
-
-
-def test_bars_of_the_picture_are_as_high_as_the_energy() -> None:
-    axes = energy_figure(PLAIN).axes[0]
-    heights: dict[str, float] = {}
-    for container in axes.containers:
-        for variant, bar in zip(VARIANTS, container, strict=True):
-            heights[variant] = heights.get(variant, 0.0) + bar.get_height()
-    prefix = axes.get_ylabel().removeprefix("energy per frame [").removesuffix("J]")
-    joules = {"m": 1e-3, "µ": 1e-6, "n": 1e-9}[prefix]
-    for result in PLAIN.results:
-        assert heights[result.variant] * joules == pytest.approx(result.energy_pj_per_frame / 1e12)
-
-
-def test_the_picture_names_network_chip_and_power() -> None:
-    axes = energy_figure(PLAIN).axes[0]
-    assert axes.get_title(loc="left") == "toy on mobile45 at 20 fps, synthetic"
-    assert [text.get_text() for text in axes.texts] == [quantity(r.average_power_watts, "W") for r in PLAIN.results]
-
-
-def test_every_component_has_a_colour_and_a_label_of_its_own() -> None:
-    assert tuple(COLOURS) == tuple(LABELS) == COMPONENTS
-    assert len(set(COLOURS.values())) == len(set(LABELS.values())) == len(COMPONENTS)
-
-
-@pytest.mark.parametrize(("suffix", "magic"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
-def test_a_picture_is_written_with_the_same_bytes_each_time(suffix: str, magic: bytes, tmp_path: Path) -> None:
-    paths = [tmp_path / f"{name}.{suffix}" for name in ("first", "second")]
-    for path in paths:
-        save_figure(energy_figure(PLAIN), path)
-    contents = [path.read_bytes() for path in paths]
-    assert contents[0].startswith(magic)
-    assert contents[0] == contents[1]
