@@ -28,6 +28,10 @@ class SimulationError(DcsimError):
     """A network that this SoC cannot execute at all, such as one larger than its DRAM."""
 
 
+class RunFolderError(DcsimError):
+    """A folder that `-o` did not write, of another schema, or altered since."""
+
+
 class OutputError(DcsimError):
     """A file that cannot be written."""
 

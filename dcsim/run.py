@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,25 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Inputs:
+    """What a report was made from: enough to make it again.
+
+    Attributes:
+        traces: in the order of the variants.
+        soc: the chip, with the placement if one was given.
+        budget: None without one.
+        arrivals, deadline_s, engine: see `judge`; the deadline as it was given.
+    """
+
+    traces: tuple[Trace, ...]
+    soc: SocSpec
+    budget: Budget | None
+    arrivals: Arrivals
+    deadline_s: float | None
+    engine: Engine
+
+
+@dataclass(frozen=True)
 class RunReport:
     """The answer of the main job: a result, and with a budget a verdict, per storage variant.
 
@@ -42,6 +61,7 @@ class RunReport:
         results: in the order of the variants.
         verdicts: one per result; None without a budget.
         gate: the variant whose verdict decides.
+        inputs: what it was made from.
     """
 
     network: str
@@ -52,6 +72,7 @@ class RunReport:
     results: tuple[RunResult, ...]
     verdicts: tuple[Verdict | None, ...]
     gate: str
+    inputs: Inputs = field(repr=False, compare=False)
 
     @property
     def verdict(self) -> Verdict | None:
@@ -193,11 +214,14 @@ def judge(
     if gate not in {trace.variant for trace in traces}:
         raise ConfigError(f"the gate {gate} is not among the variants: {', '.join(t.variant for t in traces)}")
     soc = load_soc(soc) if isinstance(soc, str) else soc
+    if placement:
+        soc = soc.model_copy(update={"placement": placement})
+    inputs = Inputs(tuple(traces), soc, budget, arrivals, deadline_s, engine)
     if deadline_s is None and budget:
         deadline_s = budget.deadline_s
 
     def replay(trace: Trace, soc: SocSpec, fps: float) -> RunResult:
-        return simulate(trace, soc, fps, arrivals=arrivals, deadline_s=deadline_s, placement=placement, engine=engine)
+        return simulate(trace, soc, fps, arrivals=arrivals, deadline_s=deadline_s, engine=engine)
 
     results = tuple(replay(trace, soc, fps) for trace in traces)
     verdicts = tuple(
@@ -213,6 +237,7 @@ def judge(
         results=results,
         verdicts=verdicts,
         gate=gate,
+        inputs=inputs,
     )
 
 

@@ -46,6 +46,8 @@ class CactiSram(Spec):
         n_banks: more than one are looked up only where the table has them.
         outside_table: what to do with sizes outside of the table: refuse them, or go on at the slope of the last two.
         retention_leakage_ratio: share of the leakage that is left at the voltage of `idle.sram: retain`.
+        read_pj_per_access, write_pj_per_access: dynamic energy of one access, instead of the table's.
+        leakage_mw: power while it is on, instead of the table's.
     """
 
     kind: Literal["cacti45"]
@@ -55,6 +57,9 @@ class CactiSram(Spec):
     n_banks: Count
     outside_table: Literal["refuse", "extrapolate"] = "refuse"
     retention_leakage_ratio: Ratio | None = None
+    read_pj_per_access: NonNegative | None = None
+    write_pj_per_access: NonNegative | None = None
+    leakage_mw: NonNegative | None = None
 
     @model_validator(mode="after")
     def _is_in_the_table(self) -> Self:

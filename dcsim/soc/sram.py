@@ -34,14 +34,16 @@ def cost(sram: Sram, clock_hz: int) -> SramCost:
     if isinstance(sram, ConstantSram):
         return SramCost(sram.read_pj_per_access, sram.write_pj_per_access, 0, mw_to_watts(sram.leakage_mw))
 
-    def figure(column: str) -> float:
+    def figure(column: str, given: float | None = None) -> float:
+        if given is not None:
+            return given
         return look_up(sram.cell, sram.access_width_bits, sram.n_banks, sram.capacity_kib, column)
 
     return SramCost(
-        read_pj=figure("rd_pJ"),
-        write_pj=figure("wr_pJ"),
+        read_pj=figure("rd_pJ", sram.read_pj_per_access),
+        write_pj=figure("wr_pJ", sram.write_pj_per_access),
         cycles_per_access=ceil_div(ns_to_ps(figure("cycle_ns")) * clock_hz, PS_PER_S),
-        leakage_watts=mw_to_watts(figure("leak_mW")),
+        leakage_watts=mw_to_watts(figure("leak_mW", sram.leakage_mw)),
     )
 
 

@@ -151,3 +151,11 @@ def test_other_banks_are_refused(capacity_kib: int, n_banks: int, found: str) ->
 def test_between_frames_it_leaks_as_the_idle_policy_says() -> None:
     kept = cacti(512, 64, "low-standby-power", retention_leakage_ratio=0.25)
     assert [sram.idle_leakage_ratio(kept, idle) for idle in ("on", "retain", "off")] == [1.0, 0.25, 0.0]
+
+
+def test_figures_that_are_given_replace_those_of_the_table() -> None:
+    described = load_soc("mobile45").sram
+    given = described.model_copy(update={"read_pj_per_access": 11.0, "leakage_mw": 3.0})
+    table, own = sram.cost(described, GHZ), sram.cost(given, GHZ)
+    assert (own.read_pj, own.write_pj, own.leakage_watts) == (11.0, table.write_pj, 0.003)
+    assert own.cycles_per_access == table.cycles_per_access
