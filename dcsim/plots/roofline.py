@@ -51,12 +51,14 @@ def roofline(results: "Sequence[RunResult]", title: str) -> "Figure":
     in_units(panels[0, 0].xaxis, "")
     panels[0, 0].xaxis.set_major_formatter("{x:g}")
     legend_below(figure, _handles())
+    figure.draw_without_rendering()  # so that it is known where there is room
     for axes, own in zip(panels.flat, points, strict=False):
-        largest = sorted(own, key=lambda point: -point[2])
+        largest = sorted(own, key=lambda point: -point[2])[:MOST_NAMES]
         label_apart(axes, [(min(x, limits[1] / EDGE), y, name) for x, y, _, name in largest])
     return figure
 
 
+MOST_NAMES = 12
 EDGE = 2.0  # by which points without traffic stand inside the right edge
 
 
@@ -78,8 +80,8 @@ def _draw(axes: "Axes", result: "RunResult", points: list[Point], limits: tuple[
     axes.set(xscale="log", yscale="log", xlim=(left, right), ylim=(bottom, top))
     corner = peak / bandwidth if bandwidth else left
     axes.plot([max(corner, left), right], [peak, peak], color=COLOURS["array"], linewidth=1)
-    name: dict[str, Any] = {"fontsize": TEXT_PT, "ha": "right", "va": "bottom", "textcoords": "offset points"}
-    axes.annotate(si(peak, "MAC/s"), (right, peak), (-1, 1), color=COLOURS["array"], **name)
+    name: dict[str, Any] = {"fontsize": TEXT_PT, "va": "bottom", "textcoords": "offset points"}
+    axes.annotate(si(peak, "MAC/s"), (max(corner, left), peak), (3, 1), color=COLOURS["array"], **name)
     if bandwidth:
         axes.plot([left, corner], [left * bandwidth, peak], color=COLOURS["dram"], linewidth=1)
     for x, y, share, _ in points:

@@ -1,5 +1,6 @@
 """What all pictures share: colours, sizes, units, and how they are written."""
 
+import math
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,7 +73,7 @@ def in_units(axis: "Axis", unit: str, n_ticks: int = 4) -> None:
         axis.set_major_locator(MaxNLocator(n_ticks, steps=[1, 2, 2.5, 5, 10]))
     else:
         least, most = axis.get_view_interval()
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if most < 100 * least else (1,)))
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if 3 * math.log10(most / least) <= n_ticks else (1,)))
         axis.set_minor_formatter("")
 
 
@@ -100,12 +101,9 @@ def legend_below(figure: "Figure", handles: "Sequence[Any]", n_columns: int = 2)
 
 
 def label_apart(axes: "Axes", points: "Sequence[tuple[float, float, str]]") -> None:
-    """Name points, the most important first; a name that has no room beside its point is left out."""
+    """Name points of a figure that is laid out, the first ones first; where there is no room a name is left out."""
     from matplotlib.transforms import Bbox
 
-    figure = axes.get_figure()
-    assert figure is not None
-    figure.draw_without_rendering()  # type: ignore[union-attr]  # axes of ours lie in a figure
     inside, reach = axes.get_window_extent(), DPI / 36  # two points of type
     spots = axes.transData.transform([(x, y) for x, y, _ in points])
     taken = [text.get_window_extent() for text in axes.texts]

@@ -77,8 +77,8 @@ class SweepPlots:
         )
         tidy(axes, x=across[0], y=along[0])
         axes.set(xscale=_scale(points[x]), yscale=_scale(points[y]))
-        in_units(axes.xaxis, across[1])
-        in_units(axes.yaxis, along[1])
+        in_units(axes.xaxis, across[1], 6)
+        in_units(axes.yaxis, along[1], 6)
         legend_below(figure, handles, 4)
         return figure
 
@@ -135,8 +135,8 @@ class SweepPlots:
         figure = new_figure(0.95 + 0.26 * min(len(table), 12), f"{self._title}: {word} {name} over all other axes")
         axes = figure.add_subplot()
         image = axes.imshow(cells, cmap="cividis", aspect="auto", origin="lower")
-        axes.set_xticks(*_places(table.columns))
-        axes.set_yticks(*_places(table.index))
+        axes.set_xticks(*_places(table.columns, 6))
+        axes.set_yticks(*_places(table.index, 12))
         tidy(axes, x=x, y=y)
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
@@ -185,11 +185,18 @@ def _scale(figures: "pd.Series[float]") -> str:
     return "log" if figures.min() > 0 and figures.max() > 10 * figures.min() else "linear"
 
 
-def _places(values: Any) -> tuple[list[int], list[str]]:
-    """Ticks of a heat map, at most eight."""
-    shown = [f"{value:g}" if isinstance(value, int | float | np.number) else str(value) for value in values]
-    step = -(-len(shown) // 8)
+def _places(values: Any, most: int) -> tuple[list[int], list[str]]:
+    """At most so many ticks of a heat map, evenly spread."""
+    shown = [_word(value) for value in values]
+    step = -(-len(shown) // most)
     return list(range(0, len(shown), step)), shown[::step]
+
+
+def _word(value: Any) -> str:
+    if not isinstance(value, int | float | np.number):
+        return str(value)
+    number = float(value)
+    return f"{number:.4g}" if abs(number) < 10_000 else si(number, "").strip()
 
 
 def _write_cells(axes: "Axes", cells: Any, unit: str) -> None:
