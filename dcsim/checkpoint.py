@@ -42,14 +42,17 @@ class TensorEntry:
 
     @property
     def n_elements(self) -> int:
+        """Elements of the tensor."""
         return math.prod(self.shape)
 
     @property
     def is_float(self) -> bool:
+        """Whether its values are floating-point numbers, which alone are compressed."""
         return self.dtype in FLOAT_BYTES
 
     @property
     def n_bytes(self) -> int:
+        """Bytes it takes in its file."""
         return self.n_elements * ELEMENT_BYTES[self.dtype]
 
     def read(self) -> Floats:

@@ -89,14 +89,17 @@ class WeightedSpec(LayerSpec):
 
     @property
     def weight_shape(self) -> Shape:
+        """Shape of the weights, output first, as torch has it."""
         raise NotImplementedError
 
     @property
     def n_weights(self) -> int:
+        """Weights, zeros included, without biases."""
         return math.prod(self.weight_shape)
 
     @property
     def n_groups(self) -> int:
+        """Parts of the inputs that do not see each other."""
         return self.n_inputs // self.weight_shape[1]
 
 
@@ -129,10 +132,12 @@ class WindowedSpec(LayerSpec):
 
     @property
     def window(self) -> tuple[int, int]:
+        """Height and width of the window."""
         return _pair(self.kernel)
 
     @property
     def steps(self) -> tuple[int, int]:
+        """From one window to the next, down and to the right."""
         raise NotImplementedError
 
     def slide(self, image: Shape, n_channels: int | None) -> tuple[int, int]:
@@ -257,6 +262,7 @@ class Placed:
 
     @property
     def producers(self) -> tuple[int, ...]:
+        """Indices of the layers it reads."""
         return tuple(producer for producer, _ in self.inputs)
 
 

@@ -7,8 +7,8 @@ A network's tensors are stored losslessly, each in the smallest encoding that it
 * `shared`: fixed-width code and gap of every entry, and the codebook (code 0 is the value zero);
 * `huffman`: both streams Huffman-coded, their code-length tables and the length of each run.
 
-The format is little endian throughout; README.md specifies it. Reading allocates nothing that the file's own size does
-not justify, and every fault is a typed `ArtifactError`.
+The format is little endian throughout; docs/reference/dcz.md specifies it. Reading allocates nothing that the file's
+own size does not justify, and every fault is a typed `ArtifactError`.
 """
 
 from dcsim.artifact.dcz import VARIANTS, CompressedModel, DczWriter, Variant

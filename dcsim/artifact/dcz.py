@@ -1,4 +1,4 @@
-"""CompressedModel and the bytes of its `.dcz` file, specified in README.md: payloads first, then the directory.
+"""CompressedModel and the bytes of its `.dcz` file: payloads, then the directory; docs/reference/dcz.md specifies it.
 
 Payloads come first so that a network larger than memory can be written tensor by tensor; a file that was cut off has no
 directory and is refused. Reading allocates nothing that the file's own size does not justify.
@@ -68,6 +68,7 @@ class CompressedModel:
 
     @property
     def file_bytes(self) -> int:
+        """Size of the whole file."""
         return len(self.content)
 
     @property

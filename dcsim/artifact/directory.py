@@ -29,6 +29,7 @@ ALL, FIRST, BITMAP = range(3)  # which units of one side are live
 
 
 def pack_text(text: str) -> bytes:
+    """Its UTF-8 bytes, behind how many they are."""
     encoded = text.encode()
     return varint.pack(len(encoded)) + encoded
 
@@ -87,9 +88,11 @@ class DirectoryReader:
         self._stem = b""
 
     def at_end(self) -> bool:
+        """Whether nothing is left."""
         return self._at == len(self._directory)
 
     def take(self, n_bytes: int) -> bytes:
+        """The next bytes. Raises TruncatedError."""
         taken = self._directory[self._at : self._at + n_bytes]
         if len(taken) < n_bytes:
             raise TruncatedError("the directory ends inside a record")
@@ -97,16 +100,20 @@ class DirectoryReader:
         return taken
 
     def byte(self) -> int:
+        """The next byte as a number."""
         return self.take(1)[0]
 
     def count(self) -> int:
+        """The next varint."""
         value, self._at = varint.unpack(self._directory, self._at)
         return value
 
     def text(self) -> str:
+        """The next text."""
         return _decoded(self.take(self.count()))
 
     def choice(self, options: tuple[T, ...], index: int) -> T:
+        """The option that a number stands for. Raises MalformedError."""
         if index >= len(options):
             raise MalformedError(f"number {index} stands for nothing among {', '.join(map(str, options))}")
         return options[index]

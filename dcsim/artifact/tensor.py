@@ -63,6 +63,7 @@ class StoredTensor:
 
     @property
     def n_elements(self) -> int:
+        """Elements, zeros included."""
         return math.prod(self.shape)
 
     @property

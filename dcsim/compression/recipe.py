@@ -102,6 +102,7 @@ class PruneSpec(RunSpec):
 
     @property
     def network_wide(self) -> bool:
+        """Whether one target is said of the whole network."""
         return self.n_kept is not None or self.density is not None
 
 

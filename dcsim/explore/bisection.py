@@ -31,13 +31,16 @@ class Outcome(Protocol):
     """
 
     @property
-    def fits(self) -> bool: ...
+    def fits(self) -> bool:
+        """Whether it keeps what is asked."""
 
     @property
-    def possible(self) -> bool: ...
+    def possible(self) -> bool:
+        """Whether it could be tried at all."""
 
     @property
-    def miss(self) -> float: ...
+    def miss(self) -> float:
+        """How far it is beyond what is asked; what fits is at most 0."""
 
 
 T = TypeVar("T", bound=Outcome)

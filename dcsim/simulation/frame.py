@@ -23,6 +23,7 @@ class Meter:
 
     @property
     def used_ps(self) -> int:
+        """Busy and stalled time."""
         return self.busy_ps + sum(self.stall_ps.values())
 
 

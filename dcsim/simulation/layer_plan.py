@@ -69,6 +69,7 @@ class LayerPlan:
 
     @property
     def dram_write_bytes(self) -> int:
+        """Bytes written to DRAM in a steady-state frame."""
         return (self.output_bytes if self.output_spilled else 0) + self.state_write_bytes
 
 

@@ -26,6 +26,7 @@ class LedgerRow:
 
     @property
     def energy_pj(self) -> float:
+        """Count times energy of each [pJ]."""
         return self.count * self.pj_each
 
 

@@ -79,6 +79,7 @@ def drawn_columns(layer: LinearSpec, seed: int) -> tuple[int, ...]:
 
 
 def weight_name(layer: WeightedSpec) -> str:
+    """What a layer's weights are called in a file."""
     return f"{layer.name}.weight"
 
 

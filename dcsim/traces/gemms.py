@@ -85,6 +85,7 @@ class Gemm:
 
     @property
     def n_macs_dense(self) -> int:
+        """All products of all steps and groups."""
         return self.n_steps * self.n_groups * self.m * self.n * self.k
 
 

@@ -70,6 +70,7 @@ class Inputs:
 
     @property
     def n_elements(self) -> int:
+        """Elements of all arrays."""
         return sum(int(np.prod(array.shape)) for array in self.arrays())
 
     @property

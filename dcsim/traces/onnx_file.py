@@ -166,6 +166,7 @@ def closed(sizes: Sequence[int | str], what: str) -> tuple[int, ...]:
 
 
 def first_line(error: Exception) -> str:
+    """What an error says before it goes into detail."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 

@@ -83,6 +83,7 @@ class GraphTracer:
         return self.values[name]
 
     def is_activation(self, name: str) -> bool:
+        """Whether it depends on the input, or is kept from frame to frame."""
         return self.recorder.source(name).is_activation
 
     def is_stored(self, name: str) -> bool:
@@ -97,6 +98,7 @@ class GraphTracer:
         return Tensor(value.shape, n_nonzero, bytes_to_bits(value.dtype.itemsize), source)
 
     def reads(self, node: Node) -> list[Tensor]:
+        """The tensors that a node reads."""
         return [self.read(name) for name in node.inputs if name]
 
     def made(self, value: Value) -> Tensor:

@@ -67,10 +67,12 @@ class Value:
 
     @classmethod
     def of(cls, array: Array) -> "Value":
+        """Of an array whose elements are known."""
         return cls(array.shape, array.dtype, array)
 
     @cached_property
     def n_nonzero(self) -> int | None:
+        """Nonzero elements; None where they are not known."""
         return None if self.array is None else int(np.count_nonzero(self.array))
 
     def is_all(self, number: int) -> bool:
@@ -126,6 +128,7 @@ class Node:
 
     @property
     def operator(self) -> str:
+        """The graph's own word for it."""
         return self.type if "." in self.type else f"onnx.{self.type}"
 
     @property
@@ -137,6 +140,7 @@ class Node:
 
     @property
     def makes(self) -> tuple[str, ...]:
+        """Names of what it makes."""
         return tuple(filter(None, self.outputs))
 
     def input(self, index: int) -> str:

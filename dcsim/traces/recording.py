@@ -33,6 +33,7 @@ class Source:
 
     @property
     def is_activation(self) -> bool:
+        """Whether it depends on the input, or is kept from frame to frame."""
         return bool(self.events) or self.kept
 
     @classmethod
@@ -63,6 +64,7 @@ class Tensor:
 
     @property
     def n_elements(self) -> int:
+        """Elements of the tensor."""
         return math.prod(self.shape)
 
     @property
@@ -103,6 +105,7 @@ class Event:
 
     @property
     def activations(self) -> list[Tensor]:
+        """What it reads that is no weight."""
         return [tensor for tensor in self.reads if tensor.source.is_activation]
 
     @property
@@ -113,6 +116,7 @@ class Event:
 
     @property
     def producers(self) -> tuple[int, ...]:
+        """Events whose outputs it reads, each once."""
         made = (event for tensor in self.reads for event in tensor.source.events)
         return tuple(dict.fromkeys([*made, *self.after]))
 
@@ -130,6 +134,7 @@ class Recorder:
         return self._sources.get(key, CONSTANT)
 
     def set_source(self, key: Hashable, source: Source) -> None:
+        """Note where a tensor comes from."""
         self._sources[key] = source
 
     def add(self, event: Event, *outputs: Hashable) -> int:

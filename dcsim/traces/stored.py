@@ -39,6 +39,7 @@ class StoredWeight:
 
     @classmethod
     def of(cls, tensor: StoredTensor) -> "StoredWeight":
+        """As it lies in a file."""
         addressable = not tensor.is_sparse or (tensor.gap_bits == 0 and not tensor.layout.is_sliced)
         return cls(tensor.name, tensor.n_elements, tensor.encoding, len(tensor.payload), tensor.blocks, addressable)
 
@@ -85,6 +86,7 @@ class StoredNetwork:
 
     @classmethod
     def of(cls, stored: CompressedModel) -> "StoredNetwork":
+        """All tensors of a file."""
         weights = {tensor.name: StoredWeight.of(tensor) for tensor in stored.tensors}
         return cls(stored.network, stored.variant, weights, stored.n_parameters, stored.file_bytes, stored.sha256)
 

@@ -105,6 +105,7 @@ class Layer:
 
     @property
     def has_gemm(self) -> bool:
+        """Whether it multiplies and accumulates."""
         return self.n_macs_dense > 0
 
     @property

@@ -62,12 +62,15 @@ class Tracer:
     # what handlers ask
 
     def source(self, tensor: torch.Tensor) -> Source:
+        """Where a tensor comes from."""
         return self.recorder.source(storage_key(tensor))
 
     def set_source(self, tensor: torch.Tensor, source: Source) -> None:
+        """Note where a tensor comes from."""
         self.recorder.set_source(storage_key(tensor), source)
 
     def is_activation(self, tensor: torch.Tensor) -> bool:
+        """Whether it depends on the input, or is kept from frame to frame."""
         return self.source(tensor).is_activation
 
     def knows(self, tensor: torch.Tensor) -> bool:

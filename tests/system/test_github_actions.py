@@ -1,4 +1,4 @@
-"""Does the workflow that the README offers do what it says, as far as it can be run here?
+"""Does the workflow that the manual offers do what it says, as far as it can be run here?
 
 Its own steps (`run:`) are run by bash as GitHub does, in a clone of a small repository with a trace on `main` and
 another one on a branch. What other actions do, and installing, is left out.
@@ -20,13 +20,13 @@ from dcsim.traces.trace import Trace
 from tests.builders import linear, network
 from tests.conftest import ROOT
 
-README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "howto" / "ci.md"
 MARK = "# .github/workflows/budget.yml\n"
 TRACE = "traces/huffman.parquet"
 
 
 def workflow() -> dict[str, Any]:
-    (block,) = re.findall(rf"```yaml\n({re.escape(MARK)}.*?)```", README.read_text(), re.DOTALL)
+    (block,) = re.findall(rf"```yaml\n({re.escape(MARK)}.*?)```", PAGE.read_text(), re.DOTALL)
     content, _, faults = parse_yaml(block, "budget.yml")
     assert not faults
     return dict(content)

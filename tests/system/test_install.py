@@ -1,9 +1,10 @@
-"""Does a wheel in an empty environment, without torch, do all that needs no training?"""
+"""Does a wheel made from the source distribution, in an empty environment without torch, do all that needs no training?"""
 
 import json
 import os
 import subprocess
 import sys
+import tarfile
 import venv
 from pathlib import Path
 
@@ -23,17 +24,34 @@ def run(*command: object, folder: Path) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what `python -m build` makes: a source distribution, and a wheel from that alone."""
+    folder = tmp_path_factory.mktemp("dist")
+    done = run(sys.executable, "-m", "build", "--outdir", folder, ROOT, folder=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bin folder of an environment that has the built wheel and what it requires, nothing else."""
     folder = tmp_path_factory.mktemp("wheel")
-    built = run(sys.executable, "-m", "build", "--wheel", "--outdir", folder, ROOT, folder=folder)
-    assert built.returncode == 0, built.stdout + built.stderr
     venv.create(folder / "env", with_pip=True)
     pip = [folder / "env" / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    (wheel,) = folder.glob("*.whl")
+    (wheel,) = built.glob("*.whl")
     done = run(*pip, "--constraint", ROOT / "constraints.txt", wheel, folder=folder)
     assert done.returncode == 0, done.stderr
     return folder / "env" / "bin"
+
+
+def test_the_source_distribution_is_whole(built: Path) -> None:
+    (sdist,) = built.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        held = {name.partition("/")[2] for name in archive.getnames()}
+    tracked = run("git", "-C", ROOT, "ls-files", folder=built).stdout.splitlines()
+    wanted = {name for name in tracked if not name.startswith(".")}
+    assert wanted
+    assert not wanted - held
 
 
 def test_torch_is_not_there(installed: Path, tmp_path: Path) -> None:
@@ -46,6 +64,14 @@ def test_configs_and_models_are_found_by_name(installed: Path, tmp_path: Path) -
     )
     assert done.returncode == 0, done.stderr
     assert [variant["fits"] for variant in json.loads(done.stdout)["variants"]] == [True] * 4
+
+
+def test_schemas_are_where_shipped_files_say(installed: Path, tmp_path: Path) -> None:
+    where = "import dcsim.config as c; print(c.shipped('configs') / 'soc' / 'mobile45.yaml')"
+    chip = Path(run(installed / "python", "-c", where, folder=tmp_path).stdout.strip())
+    named = chip.read_text().splitlines()[0].partition("$schema=")[2]
+    written = run(installed / "dcsim", "schema", "soc", folder=tmp_path).stdout
+    assert (chip.parent / named).read_text() == written
 
 
 def test_traces_are_made_simulated_and_checked(installed: Path, tmp_path: Path) -> None:

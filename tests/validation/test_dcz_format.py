@@ -1,5 +1,5 @@
-"""Can the files be read by the rules of the README alone? A reader written from them, without dcsim, gives the same
-weights. The numbers in brackets are those of the rules.
+"""Can the files be read by the rules of docs/reference/dcz.md alone? A reader written from them, without dcsim, gives
+the same weights. The numbers in brackets are those of the rules.
 """
 
 import math
