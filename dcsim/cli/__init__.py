@@ -7,7 +7,7 @@ import sys
 # isort: off
 # the order in which commands are registered is that of --help
 from dcsim.cli import networks, traces, replays, verdicts, sweeps, answers  # noqa: F401 - registers the commands
-from dcsim.cli import choices, files, dram, validate, schema  # noqa: F401 - registers the commands
+from dcsim.cli import reports, choices, files, dram, validate, schema  # noqa: F401 - registers the commands
 
 # isort: on
 from dcsim.cli.app import app

@@ -97,6 +97,10 @@ EngineOption = Annotated[
 JsonOption = Annotated[
     Path | None, typer.Option("--json", help="Write the result as JSON; - for stdout, then nothing else goes there.")
 ]
+FolderOption = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", help="Folder for figures, chip, budget and traces: all that `dcsim report` reads."),
+]
 PlotOption = Annotated[Path | None, typer.Option("--plot", help="Draw the energy per component: .png, .svg or .pdf.")]
 
 
@@ -113,6 +117,14 @@ def show(report: "RunReport", json: Path | None, plot: Path | None) -> None:
         screen = console()
         screen.print(run_table(report, screen))
     finish(report, json)
+
+
+def keep(report: "RunReport", folder: Path | None) -> None:
+    """Write the folder of a run, if one is asked for."""
+    if folder:
+        from dcsim.report.run_folder import write_run
+
+        write_run(report, folder)
 
 
 def finish(report: "RunReport", json: Path | None) -> None:

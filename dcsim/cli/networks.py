@@ -15,6 +15,7 @@ from dcsim.cli.app import (
     DensityOption,
     EngineName,
     EngineOption,
+    FolderOption,
     FpsOption,
     FreshOption,
     GateOption,
@@ -29,6 +30,7 @@ from dcsim.cli.app import (
     VariantsOption,
     WeightsOption,
     app,
+    keep,
     require_outputs,
     show,
 )
@@ -57,6 +59,7 @@ def run(
     context: ContextOption = None,
     tokens: TokensOption = None,
     engine: EngineOption = EngineName.event,
+    output: FolderOption = None,
     json: JsonOption = None,
     plot: PlotOption = None,
 ) -> None:
@@ -64,12 +67,13 @@ def run(
     from dcsim.compression.plan import Overrides
     from dcsim.errors import ConfigError
     from dcsim.explore.budget import load_budget
+    from dcsim.report import RUN
     from dcsim.report.terminal import listening
     from dcsim.run import run as run_network
     from dcsim.simulation.simulate import require_fps
     from dcsim.soc.spec import load_soc
 
-    require_outputs(json=json, plot=plot)
+    require_outputs(output and output / RUN, json=json, plot=plot)
     require_fps(fps)
     chip, limits = load_soc(soc), load_budget(budget) if budget else None
     overrides = Overrides(density, None, code_bits, None, centroids.value if centroids else None)
@@ -94,6 +98,7 @@ def run(
             engine=engine.value,
             listener=listener,
         )
+    keep(report, output)
     show(report, json, plot)
 
 

@@ -9,11 +9,13 @@ import typer
 from dcsim.cli.app import (
     EngineName,
     EngineOption,
+    FolderOption,
     FpsOption,
     JsonOption,
     PlotOption,
     SocOption,
     app,
+    keep,
     require_outputs,
     show,
 )
@@ -48,6 +50,7 @@ def simulate(
         Path | None, typer.Option("--save-placement", help="Write what stays in SRAM as YAML, to be given again.")
     ] = None,
     engine: EngineOption = EngineName.event,
+    output: FolderOption = None,
     json: JsonOption = None,
     plot: PlotOption = None,
     ledger: Annotated[
@@ -59,6 +62,7 @@ def simulate(
     layers: Annotated[bool, typer.Option("--layers", help="Show where the data of each layer lies, and why.")] = False,
 ) -> None:
     """Replay a saved trace on a chip: energy, power, latency, and where the time of each resource went."""
+    from dcsim.report import RUN
     from dcsim.report.tables import placement_table, queue_line, resource_table
     from dcsim.report.terminal import console
     from dcsim.run import judge
@@ -66,7 +70,7 @@ def simulate(
     from dcsim.simulation.placement import load_placement, save
     from dcsim.traces.trace import Trace
 
-    require_outputs(ledger, save_placement, timeline, json=json, plot=plot)
+    require_outputs(ledger, save_placement, timeline, output and output / RUN, json=json, plot=plot)
     if timeline and engine == EngineName.analytic:
         from dcsim.errors import ConfigError
         from dcsim.report.timeline import NO_SLICES
@@ -93,6 +97,7 @@ def simulate(
         write_timeline(result, timeline)
     if save_placement:
         save(result.placement, save_placement)
+    keep(report, output)
     show(report, json, plot)
     if str(json) != "-":
         screen = console()

@@ -1,0 +1,188 @@
+"use strict";
+// The page: one Run for each part of it, which draws what was simulated and what people ask.
+
+const DATA = JSON.parse(document.getElementById("data").textContent);
+const COMPONENT = Object.fromEntries(DATA.components.map((component) => [component.name, component]));
+const WORD_OF = { ok: "fits", warn: "fits, with a warning", over: "over", missing: "evidence is missing" };
+const SIGN_OF = { ok: "✓", warn: "!", over: "✗", missing: "?" };
+const MOST_LAYERS = 18;
+
+/** A chart in its container, drawn when it gets its first rows; later ones change what is drawn. */
+class Chart {
+  constructor(container, name) {
+    Object.assign(this, { container, spec: DATA.charts[name] });
+  }
+
+  async show(data) {
+    if (!this.ready) {
+      this.ready = vegaEmbed(this.container, { ...this.spec, datasets: data }, { actions: false, renderer: "svg", logLevel: 1 });
+      return this.ready;
+    }
+    const { view } = await this.ready;
+    for (const [name, rows] of Object.entries(data)) view.data(name, rows);
+    return view.runAsync();
+  }
+}
+
+function legend(container, entries) {
+  container.replaceChildren(...entries.map(({ label, colour, opacity = 1 }) =>
+    element("span", {}, element("i", { style: `background:${colour};opacity:${opacity}` }), label)));
+}
+
+/** Rows of a stacked bar for each of `bars`: [name, energy by component, label at the end]. */
+function energyRows(bars, key) {
+  const totals = bars.map(([, byComponent]) => Object.values(byComponent).reduce((sum, pj) => sum + pj, 0));
+  const most_j = Math.max(...totals) / PJ_PER_J;
+  const rows = bars.flatMap(([name, byComponent], bar) => DATA.components
+    .map(({ name: component, label, colour }, order) => ({
+      [key]: name, component: label, colour, order, energy_j: byComponent[component] / PJ_PER_J,
+      energy: si(byComponent[component] / PJ_PER_J, "J"), share: percent(byComponent[component] / totals[bar]) }))
+    .filter(({ energy_j }) => energy_j > 0));
+  const sums = bars.map(([name, , label], bar) => ({ [key]: name, energy_j: totals[bar] / PJ_PER_J, label, room_j: 1.3 * most_j }));
+  return { rows, sums };
+}
+
+/** Energy by component of the largest layers in their order, of the others together, and of what time takes. */
+function layerBars(rows, layers) {
+  const zero = () => Object.fromEntries(DATA.components.map(({ name }) => [name, 0]));
+  const spent = new Map([...layers.map(({ layer }) => [layer, zero()]), ["(soc)", zero()]]);
+  for (const row of rows) spent.get(row.layer)[row.component] += row.energy_pj;
+  const fixed = spent.get("(soc)");
+  spent.delete("(soc)");
+  const total = (byComponent) => Object.values(byComponent).reduce((sum, pj) => sum + pj, 0);
+  const largest = new Set([...spent.keys()].sort((a, b) => total(spent.get(b)) - total(spent.get(a))).slice(0, MOST_LAYERS));
+  const shown = [...spent].filter(([layer]) => largest.has(layer));
+  const rest = [...spent].filter(([layer]) => !largest.has(layer));
+  if (rest.length) {
+    const sums = zero();
+    for (const [, byComponent] of rest) for (const name in sums) sums[name] += byComponent[name];
+    shown.push([`${rest.length} others`, sums]);
+  }
+  shown.push(["paid by time", fixed]);
+  return shown.map(([name, byComponent]) => [name, byComponent, si(total(byComponent) / PJ_PER_J, "J")]);
+}
+
+class Run {
+  constructor(article) {
+    this.article = article;
+    this.run = DATA.runs[Number(article.dataset.run)];
+    this.whatif = new WhatIf(this.run);
+    this.chosen = this.run.variants.find(({ name }) => name === this.run.gate);
+    for (const input of article.querySelectorAll(".variants input")) {
+      input.addEventListener("change", () => { this.chosen = this.run.variants[Number(input.value)]; this.choose(); });
+    }
+    for (const button of article.querySelectorAll("[data-copy]")) {
+      button.addEventListener("click", () => copyText(this.offered()[button.dataset.copy], button));
+    }
+    this.tables();
+    this.legends();
+    this.charts = this.draw();
+    this.panel = new Panel(article.querySelector("[data-panel]"), this.whatif, article.id, () => this.later());
+    this.stages();
+    this.choose();
+  }
+
+  part(kind, name) { return this.article.querySelector(`[data-${kind}="${name}"]`); }
+
+  live(name, ...children) {
+    for (const place of this.article.querySelectorAll(`[data-live="${name}"]`)) place.replaceChildren(...children);
+  }
+
+  /** Once a frame, however fast a slider moves. */
+  later() {
+    this.asked ??= requestAnimationFrame(() => { this.asked = null; this.update(); });
+  }
+
+  /** Another variant: all that is about one. */
+  choose() {
+    for (const place of this.article.querySelectorAll('[data-live="variant"]')) place.textContent = this.chosen.name;
+    this.update();
+    this.showTimes();
+    this.showSram();
+    this.showFrame();
+  }
+
+  /** Other numbers: what depends on energies, rate, clock and idle policy. */
+  update() {
+    const { whatif, chosen } = this;
+    const results = this.run.variants.map((variant) => ({ variant, ...whatif.result(variant) }));
+    const now = results[this.run.variants.indexOf(chosen)];
+    this.results = results;
+    this.showVerdict(now);
+    this.showAnswer(now);
+    this.tableOf.checks.show(now.checks, ({ status }) => status);
+    this.tableOf.variants.show(results, ({ variant }) => variant === chosen ? "chosen" : "");
+    this.tableOf.ledger.show(now.rows);
+    this.drawn = Promise.all([this.charts.energy.show(this.variantRows()), this.charts.layers.show(this.layerRows())]);
+  }
+
+  variantRows() {
+    return energyRows(this.results.map((result) => [result.variant.name, result.byComponent,
+      `${si(result.energy_pj_per_frame / PJ_PER_J, "J")}, ${si(result.average_power_watts, "W")}`]), "variant");
+  }
+
+  layerRows() {
+    return energyRows(layerBars(this.results[this.run.variants.indexOf(this.chosen)].rows, this.chosen.layers), "layer");
+  }
+
+  showVerdict(now) {
+    const { budget } = this.run, tight = tightest(now.checks);
+    const worst = ["missing", "over", "warn", "ok"].find((status) => now.checks.some((check) => check.status === status));
+    const verdict = this.part("live", "verdict");
+    verdict.dataset.status = budget ? worst : worst === "ok" ? "none" : worst;
+    const words = { ok: `Fits ${budget?.name}`, warn: `Fits ${budget?.name}, with a warning`, over: `Over ${budget?.name ?? "what the chip sustains"}`, missing: "Evidence is missing" };
+    const text = budget ? words[worst] : worst === "over" ? "Does not keep up" : "No budget to hold it against";
+    verdict.replaceChildren(element("span", { class: "sign", "aria-hidden": "true" }, budget || worst !== "ok" ? SIGN_OF[worst] : "–"), text);
+    this.live("because", this.because(now, tight), ...(this.whatif.changed ? [" ", element("span", { class: "tag" }, "what if, not what was simulated")] : []));
+    const tiles = [
+      ["power", si(now.average_power_watts, "W")], ["energy per frame", si(now.energy_pj_per_frame / PJ_PER_J, "J")],
+      ["battery", hours(now.battery_hours)], ["latency", now.latency_s === null ? "unbounded" : si(now.latency_s, "s")],
+      ["sustains", figureText("sustainable_fps", now.sustainable_fps)], ["file", si(now.variant.file_bytes, "B")]];
+    this.live("tiles", ...tiles.map(([label, value]) => element("div", {}, element("dt", {}, label), element("dd", {}, value))));
+  }
+
+  because(now, tight) {
+    const who = `${now.variant.name}${now.variant.name === this.run.gate ? "" : ` (${this.run.gate} decides)`}`;
+    const what = DATA.figures[tight.name].word;
+    if (tight.status === "missing") return `${who}: ${tight.why || `no figure for ${what}`}.`;
+    if (tight.found === null && tight.name !== "sustainable_fps") return `${who}: ${what} has no bound, frames queue up.`;
+    const limit = tight.limit ?? tight.warning;
+    const least = DATA.figures[tight.name].at_least;
+    const left = tight.headroom >= 0 ? `${percent(tight.headroom)} ${least ? "above it" : "of it left"}` : `${percent(-tight.headroom)} beyond it`;
+    return `${who}: ${what} is nearest its limit, ${figureText(tight.name, tight.found)} ${least ? "of at least" : "of"} ${figureText(tight.name, limit)}, ${left}.`;
+  }
+
+  showAnswer(now) {
+    const { whatif, chosen } = this;
+    const worst = this.part("live", "verdict").dataset.status;
+    const before = chosen.energy_pj / PJ_PER_J * this.run.fps / chosen.batch;
+    const change = before && whatif.changed ? ` (${now.average_power_watts >= before ? "+" : "−"}${percent(Math.abs(now.average_power_watts / before - 1))})` : "";
+    this.live("answer", element("strong", {}, si(now.average_power_watts, "W")), `${change} · ${si(now.energy_pj_per_frame / PJ_PER_J, "J")} a frame · battery ${hours(now.battery_hours)}`,
+      ...(this.run.budget ? [element("span", { class: "status", "data-status": worst }, `${SIGN_OF[worst]} ${WORD_OF[worst]}`)] : []));
+    const marks = whatif.marks(chosen), faults = whatif.faults(chosen);
+    const exact = element("li", { class: "exact" }, whatif.changed ? "Exact: a new simulation would find the same." : "As simulated. Turn something.");
+    this.live("marks", ...faults.map((text) => element("li", { class: "fault" }, text)),
+      ...(marks.length ? marks.map((text) => element("li", { class: "estimated" }, `≈ ${text}`)) : [exact]));
+    this.article.querySelector(".whatif").dataset.exact = String(marks.length === 0);
+    if (whatif.changed) {
+      const { command, diff } = this.offered();
+      this.live("command", command);
+      this.live("diff", diff);
+    } else {
+      this.live("command", "");
+      this.live("diff", "");
+    }
+  }
+
+  offered() {
+    return { yaml: editedYaml(this.whatif, this.chosen), diff: yamlDiff(this.whatif, this.chosen), command: command(this.whatif, this.chosen) };
+  }
+}
+
+document.addEventListener("DOMContentLoaded", async () => {
+  const runs = [...document.querySelectorAll("[data-run]")].map((article) => new Run(article));
+  if (runs.length > 1) compare(runs);
+  window.dcsim = { runs };
+  await Promise.all(runs.flatMap((run) => Object.values(run.charts).map((chart) => chart.ready)));
+  document.body.dataset.drawn = "true";
+});
