@@ -20,8 +20,8 @@ demo: install   ## the main job on real digits: compress LeNet-300-100 afresh, r
 	$(BIN)/dcsim run lenet-300-100 --soc mobile45 --fps 20 --budget phone --fresh
 
 lint: install   ## style, types and the direction of imports
-	$(BIN)/ruff check dcsim tests benchmarks
-	$(BIN)/ruff format --check dcsim tests benchmarks
+	$(BIN)/ruff check dcsim tests benchmarks docs
+	$(BIN)/ruff format --check dcsim tests benchmarks docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

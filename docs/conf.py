@@ -5,8 +5,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import dcsim  # noqa: E402 - after the path
-from generated import replace_markers  # noqa: E402 - found beside this file
+from generated import replace_markers
+
+import dcsim
 
 project = "dcsim"
 author = "the dcsim authors"
@@ -14,11 +15,12 @@ project_copyright = author
 version = release = dcsim.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = []
 smartquotes = False  # `--as-is` is no dash
 html_theme = "furo"
 html_title = f"dcsim {version}"
 html_copy_source = False
+html_static_path = ["_static"]
+html_css_files = ["manual.css"]
 html_show_sphinx = False
 
 myst_enable_extensions = ["fieldlist"]
@@ -28,6 +30,7 @@ default_role = "code"  # docstrings quote names as `name`
 napoleon_use_ivar = True
 napoleon_numpy_docstring = False
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
 autodoc_typehints_format = "short"
 # types in signatures are not pages of this manual
 nitpick_ignore_regex = [("py:.*", r"(?!dcsim\.(\w+)$).*")]

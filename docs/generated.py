@@ -4,13 +4,14 @@ import io
 import json
 import re
 
-import dcsim.cli  # noqa: F401 - registers the commands
 import typer
+from rich.console import Console
+
+import dcsim.cli  # noqa: F401 - registers the commands
 from dcsim.cli.app import app as command_line
 from dcsim.report.schemas import schema
 from dcsim.report.validation import print_validation, summary_line
 from dcsim.validation.registry import TABLES
-from rich.console import Console
 
 MARKER = re.compile(r"^<!-- generated: (\w+)(?: (\w+))? -->$", re.MULTILINE)
 #: words that end a key, and the units that they mean
@@ -33,7 +34,7 @@ UNITS = {
     "fps": "1/s",
     "pixels": "pixels",
 }
-WIDTH = 130  # of printed tables, in characters
+WIDTH = 110  # of printed tables, in characters
 BOUNDS = {"exclusiveMinimum": "> ", "minimum": ">= ", "exclusiveMaximum": "< ", "maximum": "<= "}
 
 
@@ -78,7 +79,7 @@ def cell(text):
 def keys(kind):
     """Tables of all keys of a kind of file, part by part."""
     whole = schema(kind)
-    return "\n".join(_part(path, part) for path, part in _parts("", whole, whole["$defs"] if "$defs" in whole else {}))
+    return "\n".join(_part(path, part) for path, part in _parts("", whole, whole.get("$defs", {})))
 
 
 def _parts(path, part, definitions):

@@ -112,7 +112,8 @@ class ShareSpec(RunSpec):
     Attributes:
         codebook: `layer`, one for each, or `network`, one for all and a scale for each tensor.
         n_codes: values of the network's codebook, zero not counted.
-        rate_weight: squared error that a bit of code length is worth, in squared mean magnitudes.
+        rate_weight: squared error that a bit of code length is worth, in squared mean magnitudes; above 0 a code of
+            fewer bits may be chosen over a nearer value.
     """
 
     codebook: Literal["layer", "network"]
