@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 .DEFAULT_GOAL := help
-.PHONY: help install demo lint test fast docs schemas bench encoder pretrained fuzz reproduce
+.PHONY: help install demo lint browser test fast docs schemas bench encoder pretrained fuzz reproduce
 
 help:           ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -24,6 +24,12 @@ lint: install   ## style, types and the direction of imports
 	$(BIN)/ruff format --check dcsim tests benchmarks docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+browser:        ## Chromium, in which reports are tested: nothing where there is one, else by apt when root on Debian
+	@for name in "$$CHROMIUM" chromium chromium-browser google-chrome; do command -v "$$name" >/dev/null && exit 0; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; \
+	else echo "there is no Chromium and it cannot be installed here: the browser tests will not run"; fi
 
 test: lint      ## the whole test suite
 	$(BIN)/pytest

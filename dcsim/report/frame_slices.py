@@ -11,7 +11,7 @@ from dcsim.simulation.frame import RESOURCES
 if TYPE_CHECKING:
     from dcsim.simulation.timeline import Steps, Timeline
 
-N_MOMENTS = 400  # about as many as a page has dots across: pauses shorter than that cannot be seen
+N_MOMENTS = 200  # pauses shorter than that are not drawn, but make their slice paler
 
 
 @dataclass(frozen=True)

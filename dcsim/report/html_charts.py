@@ -41,7 +41,7 @@ DECADES = "abs(log(datum.value) / LN10 - round(log(datum.value) / LN10)) < 1e-6"
 
 
 def charts() -> dict[str, Spec]:
-    """Every chart of the page by name."""
+    """Every chart of the page by name. Where `usermeta` has a step, each of its rows is so many dots high."""
     made = {
         "energy": _energy("variant", BAR_STEP),
         "layers": _energy("layer", LAYER_STEP),
@@ -98,7 +98,7 @@ def _energy(name: str, step: int) -> Spec:
     return {
         "description": f"Energy per frame of each {name}, stacked by component",
         "data": {"name": "rows"},
-        "height": {"step": step},
+        "usermeta": {"step": step, "rows": name},
         "encoding": {"y": _names(name)},
         "layer": [bars, sums, room],
     }
@@ -114,7 +114,7 @@ def _stalls() -> Spec:
     return {
         "description": "Time of each resource within one frame: at work, or waiting, by cause",
         "data": {"name": "rows"},
-        "height": {"step": BAR_STEP},
+        "usermeta": {"step": BAR_STEP, "rows": "resource"},
         "mark": {"type": "bar", "height": {"band": 0.72}},
         "encoding": _coloured(
             y=_names("resource"),
@@ -137,6 +137,7 @@ def _roofline() -> Spec:
     y["axis"] |= {"labelExpr": f"{DECADES} ? {si_labels('MAC/s')} : ''"}
     for axis in (x["axis"], y["axis"]):
         del axis["tickCount"], axis["labelOverlap"]
+        axis |= {"grid": False, "tickOpacity": {"condition": {"test": DECADES, "value": 0.4}, "value": 0}}
     roof: Spec = {
         "data": {"name": "roof"},
         "mark": {"type": "line", "strokeWidth": 1.5, "interpolate": "linear", "color": "currentColor", "opacity": 0.55},
@@ -153,7 +154,7 @@ def _roofline() -> Spec:
         ),
     }
     names: Spec = {
-        "mark": {"type": "text", "dy": -10, "limit": 90},
+        "mark": {"type": "text", "dy": -13, "limit": 90},
         "encoding": {"x": x, "y": y, "text": {"field": "label", "type": "nominal"}},
     }
     return {
@@ -168,7 +169,7 @@ def _sram() -> Spec:
     return {
         "description": "What lies in SRAM: working buffers, weights that stay, activations while they are needed",
         "data": {"name": "rows"},
-        "height": {"step": LAYER_STEP},
+        "usermeta": {"step": LAYER_STEP, "rows": "name"},
         "mark": {"type": "bar", "height": {"band": 0.72}},
         "encoding": _coloured(
             y=_names("name"), x=_quantity("n_bytes", "B", stack="zero"), tooltip=_told("name", "kind", "size")
@@ -212,13 +213,13 @@ def _timeline() -> Spec:
     }
     names: Spec = {
         "data": {"name": "names"},
-        "mark": {"type": "text", "align": "left", "dx": 3, "baseline": "middle", "color": "white", "fontSize": 11},
+        "mark": {"type": "text", "align": "left", "dx": 2, "baseline": "middle", "fontSize": 11},
         "encoding": {"x": {"field": "start_s", "type": "quantitative"}, "text": {"field": "layer", "type": "nominal"}},
     }
     return {
         "description": "When each resource works for which layer in one frame",
         "data": {"name": "rows"},
-        "height": {"step": 34},
+        "usermeta": {"step": BAR_STEP, "rows": "resource"},
         "encoding": {"y": _names("resource")},
         "layer": [slices, names],
     }

@@ -8,7 +8,7 @@ from dcsim.config import parse_yaml
 from dcsim.explore.checks import ENERGIES, FIGURES, TIMES
 from dcsim.plots.roofline import layer_points
 from dcsim.plots.stalls import CAUSES
-from dcsim.plots.style import COLOURS, GREY, LABELS
+from dcsim.plots.style import COLOURS, GREY, LABELS, PALE
 from dcsim.report.html_whatif import (
     explicit,
     numbers,
@@ -44,7 +44,7 @@ def page_data() -> Plain:
     return {
         "components": [{"name": name, "label": LABELS[name], "colour": _ink(COLOURS[name])} for name in COMPONENTS],
         "resources": {name: _ink(COLOURS[name]) for name in ("dram", "sram", "decoder", "array")},
-        "causes": {cause: {"label": label, "colour": _ink(colour)} for cause, (label, colour) in CAUSES.items()},
+        "causes": {cause: {"label": label, **_faded(colour)} for cause, (label, colour) in CAUSES.items()},
         "kinds": {
             "buffers": _ink(COLOURS["always_on"]),
             "weights": _ink(COLOURS["sram"]),
@@ -59,6 +59,11 @@ def page_data() -> Plain:
 
 def _ink(colour: str) -> str:
     return INK if colour == BLACK else colour
+
+
+def _faded(colour: str) -> Plain:
+    """A colour as it stands for waiting; pale on white is a trace of ink on any page."""
+    return {"colour": INK, "opacity": 0.08} if colour == PALE else {"colour": _ink(colour), "opacity": 0.4}
 
 
 def run_data(folder: RunFolder) -> Plain:

@@ -1,6 +1,7 @@
 "use strict";
 // What was simulated: tables, legends and charts of one run that no slider changes.
 
+const resourceName = (resource) => ({ dram: "DRAM", sram: "SRAM" })[resource] ?? resource;
 const CIRCLE = "circle", RIGHT = "triangle-right";
 
 Object.assign(Run.prototype, {
@@ -30,13 +31,16 @@ Object.assign(Run.prototype, {
       resources: table("resources", "Where the time of each resource goes", [
         word("resource", "resource"), word("state", "state"), figure("time", "time_s", (value) => si(value, "s")), figure("of the period", "share", percent),
       ]),
-      layers: table("layers", "Layers", [
+      layers: table("layers", "Work of each layer", [
         word("layer", "layer"), word("kind", "kind"),
         figure("MACs", "n_macs_dense", (value) => si(value, "")), figure("nonzero", "n_macs_nonzero", (value) => si(value, "")),
         figure("weights", "n_weights", (value) => si(value, "")), figure("stored", "stored_bytes", (value) => si(value, "B")),
         figure("DRAM read", "dram_read_bytes", (value) => si(value, "B")), figure("DRAM written", "dram_write_bytes", (value) => si(value, "B")),
         figure("takes", "takes_s", (value) => si(value, "s")),
-        word("weights are", "where_weights"), word("why", "why_weights", { long: true }), word("output is", "where_output"), word("why ", "why_output", { long: true, csv: "why_output" }),
+      ]),
+      placement: table("placement", "Where the data of each layer lies, and why", [
+        word("layer", "layer"), word("weights", "where_weights"), word("because", "why_weights", { long: true }),
+        word("output", "where_output"), word("because", "why_output", { long: true }),
       ]),
       ledger: table("ledger", "Energy ledger of one frame", [
         word("layer", "layer"), { label: "component", csv: "component", text: ({ component }) => COMPONENT[component].label, value: ({ component }) => component }, word("action", "action"),
@@ -75,9 +79,9 @@ Object.assign(Run.prototype, {
     const { chosen } = this, frame_s = chosen.service_ps / PS_PER_S, period_s = chosen.period_ps / PS_PER_S;
     this.live("latency", `A frame takes ${si(frame_s, "s")} of every ${si(period_s, "s")} (${percent(frame_s / period_s)}); the first, which loads resident weights, ${si(chosen.cold_ps / PS_PER_S, "s")}.`);
     const rows = chosen.resources.flatMap(({ resource, busy_ps, stall_ps, idle_ps }) => [
-      ["works", busy_ps, DATA.resources[resource], 1], ...Object.entries(stall_ps).map(([cause, ps]) => [DATA.causes[cause].label, ps, DATA.causes[cause].colour, 0.4]),
+      ["works", busy_ps, DATA.resources[resource], 1], ...Object.entries(stall_ps).map(([cause, ps]) => [DATA.causes[cause].label, ps, DATA.causes[cause].colour, DATA.causes[cause].opacity]),
       ["between frames", idle_ps, null, 0]]
-      .map(([state, ps, colour, opacity], order) => ({ resource, state, time_s: ps / PS_PER_S, share: ps / chosen.period_ps, colour, opacity, order }))).filter(({ time_s }) => time_s > 0);
+      .map(([state, ps, colour, opacity], order) => ({ resource: resourceName(resource), state, time_s: ps / PS_PER_S, share: ps / chosen.period_ps, colour, opacity, order }))).filter(({ time_s }) => time_s > 0);
     this.tableOf.resources.show(rows);
     const within = rows.filter(({ colour }) => colour).map((row) => ({ ...row, time: si(row.time_s, "s"), share: `${percent(row.time_s / frame_s)} of the frame` }));
     const seen = new Map(within.filter(({ state }) => state !== "works").map(({ state, colour, opacity }) => [state, { label: state, colour, opacity }]));
@@ -92,7 +96,8 @@ Object.assign(Run.prototype, {
     const corner = dram_bytes_per_s ? macs_per_s / dram_bytes_per_s : null;
     const reached = [...points.map(({ point: [x] }) => x).filter((x) => x !== null), ...(corner ? [corner] : [])];
     const left = Math.min(1, ...reached) / 2, right = Math.max(10, ...reached) * 8; // room for what moves nothing
-    const named = new Set([...points].sort((a, b) => b.point[2] - a.point[2]).slice(0, 6).map(({ layer }) => layer));
+    const named = apart([...points].sort((a, b) => b.point[2] - a.point[2]).slice(0, 8), right,
+      60 * Math.log10(right / left) / this.part("chart", "roofline").clientWidth);
     const rows = points.map(({ layer, point: [x, y, share] }) => ({
       layer, intensity: x ?? right / 1.6, macs_per_s: y, area: 30 + 700 * share, shape: x === null ? RIGHT : CIRCLE,
       colour: x === null ? DATA.grey : corner && x < corner ? DATA.resources.dram : DATA.resources.array,
@@ -115,11 +120,13 @@ Object.assign(Run.prototype, {
       name: layer === "(soc)" ? "working buffers" : layer, kind, n_bytes, size: si(n_bytes, "B"), colour: DATA.kinds[kind] }));
     this.charts.sram.show({ rows });
     let before_s = 0;
-    this.tableOf.layers.show(chosen.layers.map((layer) => {
+    const layers = chosen.layers.map((layer) => {
       const takes_s = layer.end_s - before_s;
       before_s = layer.end_s;
       return { ...layer, takes_s, where_weights: layer.why_weights ? (layer.weights_resident ? "in SRAM" : "in DRAM") : "–", where_output: layer.output_spilled ? "in DRAM" : "in SRAM" };
-    }));
+    });
+    this.tableOf.layers.show(layers);
+    this.tableOf.placement.show(layers);
   },
 
   showFrame() {
@@ -128,16 +135,33 @@ Object.assign(Run.prototype, {
     for (const place of this.article.querySelectorAll('[data-if="frame"]')) place.hidden = !frame;
     if (!frame) return; // one engine ran them all
     const rows = frame.slices.map(({ resource, layer, start_ps, end_ps, busy_ps, n_bytes, energy_pj }) => ({
-      resource, layer, start_s: start_ps / PS_PER_S, end_s: end_ps / PS_PER_S, colour: DATA.resources[resource],
+      resource: resourceName(resource), layer, start_s: start_ps / PS_PER_S, end_s: end_ps / PS_PER_S, colour: DATA.resources[resource],
       opacity: 0.3 + 0.7 * busy_ps / (end_ps - start_ps), start: si(start_ps / PS_PER_S, "s"), lasts: si((end_ps - start_ps) / PS_PER_S, "s"),
       busy: percent(busy_ps / (end_ps - start_ps)), moved: n_bytes ? si(n_bytes, "B") : "–", energy: si(energy_pj / PJ_PER_J, "J") }));
-    const wide = rows.filter(({ start_s, end_s, layer }) => (end_s - start_s) * PS_PER_S > service_ps * (0.02 + 0.016 * layer.length));
-    this.charts.timeline.show({ rows, names: wide });
+    let before_s = 0;
+    const spans = this.chosen.layers.map(({ layer, end_s }) => {
+      const start_s = before_s;
+      before_s = Math.max(before_s, end_s);
+      return { resource: "layer", layer, start_s, end_s: before_s, colour: "currentColor", lasts: si(end_s - start_s, "s"), start: si(start_s, "s") };
+    });
+    const shaded = spans.map((span, place) => ({ ...span, opacity: place % 2 ? 0.06 : 0.14 }));
+    const named = spans.filter(({ start_s, end_s, layer }) => (end_s - start_s) * PS_PER_S > service_ps * (0.01 + 0.013 * layer.length));
+    this.charts.timeline.show({ rows: [...shaded, ...rows], names: named });
     const held = frame.sram.map(({ start_ps, held_bytes }) => ({ start_s: start_ps / PS_PER_S, held_bytes, colour: DATA.resources.sram }));
     if (held.length) held.push({ ...held.at(-1), start_s: service_ps / PS_PER_S });
     this.charts.occupancy.show({ rows: held, capacity: [{ held_bytes: this.run.sram_capacity_bytes }] });
   },
 });
+
+/** Names of points of a roofline, the largest first, whose names would not lie on another: so many decades apart. */
+function apart(points, right, decades) {
+  const taken = [];
+  for (const { layer, point: [x, y] } of points) {
+    const [across, up] = [Math.log10(x ?? right), Math.log10(y)];
+    if (taken.every((other) => Math.abs(other.across - across) > decades || Math.abs(other.up - up) > 0.2)) taken.push({ layer, across, up });
+  }
+  return new Set(taken.map(({ layer }) => layer));
+}
 
 /** Runs beside each other, by the variant that decides in each. */
 function compare(runs) {
@@ -145,10 +169,9 @@ function compare(runs) {
     const variant = run.variants.find(({ name }) => name === run.gate);
     return { run, variant, ...whatif.result(variant) };
   });
-  const names = decided.map(({ run, variant }, place) => `${place + 1}: ${run.network} ${variant.name}, ${run.soc}, ${run.fps} /s`);
   legend(document.querySelector('[data-legend="compared"]'), DATA.components.filter(({ name }) => decided.some(({ byComponent }) => byComponent[name] > 0)));
   new Chart(document.querySelector('[data-chart="compared"]'), "energy").show(
-    energyRows(decided.map((each, place) => [names[place], each.byComponent, si(each.average_power_watts, "W")]), "variant"));
+    energyRows(decided.map((each) => [each.run.folder, each.byComponent, si(each.average_power_watts, "W")]), "variant"));
   const worst = ({ checks }) => ["missing", "over", "warn", "ok"].find((status) => checks.some((check) => check.status === status));
   new Table(document.querySelector('[data-table="compared"]'), "Runs", [
     { label: "run", csv: "run", text: ({ run }) => run.folder, value: ({ run }) => run.folder },

@@ -14,11 +14,14 @@ class Chart {
   }
 
   async show(data) {
+    const { step, rows } = this.spec.usermeta ?? {};
+    const height = step ? step * new Set(data.rows.map((row) => row[rows])).size : this.spec.height;
     if (!this.ready) {
-      this.ready = vegaEmbed(this.container, { ...this.spec, datasets: data }, { actions: false, renderer: "svg", logLevel: 1 });
+      this.ready = vegaEmbed(this.container, { ...this.spec, height, datasets: data }, { actions: false, renderer: "svg" });
       return this.ready;
     }
     const { view } = await this.ready;
+    view.height(height);
     for (const [name, rows] of Object.entries(data)) view.data(name, rows);
     return view.runAsync();
   }
@@ -78,6 +81,7 @@ class Run {
     this.legends();
     this.charts = this.draw();
     this.panel = new Panel(article.querySelector("[data-panel]"), this.whatif, article.id, () => this.later());
+    article.querySelector(".turn").open = matchMedia("(min-width: 961px)").matches;
     this.stages();
     this.choose();
   }
@@ -157,12 +161,13 @@ class Run {
     const worst = this.part("live", "verdict").dataset.status;
     const before = chosen.energy_pj / PJ_PER_J * this.run.fps / chosen.batch;
     const change = before && whatif.changed ? ` (${now.average_power_watts >= before ? "+" : "−"}${percent(Math.abs(now.average_power_watts / before - 1))})` : "";
-    this.live("answer", element("strong", {}, si(now.average_power_watts, "W")), `${change} · ${si(now.energy_pj_per_frame / PJ_PER_J, "J")} a frame · battery ${hours(now.battery_hours)}`,
+    this.live("answer", element("strong", {}, si(now.average_power_watts, "W") + change), `${si(now.energy_pj_per_frame / PJ_PER_J, "J")} a frame · battery ${hours(now.battery_hours)}`,
       ...(this.run.budget ? [element("span", { class: "status", "data-status": worst }, `${SIGN_OF[worst]} ${WORD_OF[worst]}`)] : []));
     const marks = whatif.marks(chosen), faults = whatif.faults(chosen);
     const exact = element("li", { class: "exact" }, whatif.changed ? "Exact: a new simulation would find the same." : "As simulated. Turn something.");
     this.live("marks", ...faults.map((text) => element("li", { class: "fault" }, text)),
-      ...(marks.length ? marks.map((text) => element("li", { class: "estimated" }, `≈ ${text}`)) : [exact]));
+      ...(marks.length ? marks.map((text) => element("li", { class: "estimated" }, `≈ ${text}`)) : [exact]),
+      ...(whatif.changed ? whatif.notes(chosen).map((text) => element("li", {}, text)) : []));
     this.article.querySelector(".whatif").dataset.exact = String(marks.length === 0);
     if (whatif.changed) {
       const { command, diff } = this.offered();

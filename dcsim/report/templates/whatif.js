@@ -141,6 +141,12 @@ class WhatIf {
     return found;
   }
 
+  /** What is kept that a chip might choose anew. */
+  notes(variant) {
+    const { clock_hz, volts } = this.point(variant);
+    return this.model.operating_point === "auto" ? [`The operating point stays at ${si(clock_hz, "Hz")} and ${volts} V; auto might choose another now.`] : [];
+  }
+
   /** Why the chip would not work so, one sentence each. */
   faults(variant) {
     const { sustainable_fps } = this.result(variant), found = [];
