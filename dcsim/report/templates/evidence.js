@@ -12,7 +12,7 @@ Object.assign(Run.prototype, {
     this.tableOf = {
       checks: table("checks", "Figures against their limits", [
         { label: "figure", csv: "figure", text: ({ name }) => DATA.figures[name].word, value: ({ name }) => name },
-        { label: "found", csv: "found", number: true, text: ({ name, found }) => figureText(name, found), value: ({ found }) => found },
+        { label: "found", csv: "found", number: true, text: ({ name, found, status }) => found === null && status === "over" ? "unbounded" : figureText(name, found), value: ({ found }) => found },
         { label: "limit", csv: "limit", number: true, text: ({ name, limit, warning }) => `${DATA.figures[name].at_least ? "≥" : "≤"} ${figureText(name, limit ?? warning)}`, value: ({ limit, warning }) => limit ?? warning },
         { label: "used", csv: "used", number: true, text: (check) => element("span", {}, percent(check.used), used(check)), value: ({ used }) => Number.isFinite(used) ? used : null },
         { label: "verdict", csv: "status", text: ({ status }) => `${SIGN_OF[status]} ${status}`, value: ({ status }) => status },
@@ -113,10 +113,12 @@ Object.assign(Run.prototype, {
 
   /** What lies where, and why. */
   showSram() {
-    const { chosen } = this, n_layers = chosen.layers.length, n_resident = chosen.placement.weights.length;
+    const { chosen } = this, n_resident = chosen.placement.weights.length;
     this.live("sram", `At most ${si(chosen.peak_sram_bytes, "B")} held. Weights of ${n_resident} of ${chosen.layers.filter(({ stored_bytes }) => stored_bytes).length} layers stay from frame to frame, ${si(chosen.resident_bytes, "B")}; ${si(chosen.dram_bytes, "B")} pass the DRAM in every frame.`);
     const largest = [...chosen.sram].sort((a, b) => b.n_bytes - a.n_bytes).slice(0, MOST_LAYERS);
-    const rows = chosen.sram.filter((part) => part.n_bytes && largest.includes(part)).map(({ layer, kind, n_bytes }) => ({
+    const order = ["(soc)", "(input)", ...chosen.layers.map(({ layer }) => layer)];
+    const shown = largest.filter(({ n_bytes }) => n_bytes).sort((a, b) => order.indexOf(a.layer) - order.indexOf(b.layer));
+    const rows = shown.map(({ layer, kind, n_bytes }) => ({
       name: layer === "(soc)" ? "working buffers" : layer, kind, n_bytes, size: si(n_bytes, "B"), colour: DATA.kinds[kind] }));
     this.charts.sram.show({ rows });
     let before_s = 0;

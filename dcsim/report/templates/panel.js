@@ -32,7 +32,7 @@ class Panel {
       const value = get();
       if (document.activeElement !== number) number.value = value;
       if (document.activeElement !== range || Math.abs(toPlace(value) - range.value) > 1) range.value = toPlace(value);
-      range.setAttribute("aria-valuetext", `${value} ${unit}`);
+      range.setAttribute("aria-valuetext", `${value} ${unit}`.trim());
     };
     const turned = this.turn(set);
     range.addEventListener("input", () => { turned(toValue(Number(range.value))); show(); number.value = get(); });
@@ -44,14 +44,14 @@ class Panel {
     });
     this.controls.push(show);
     return element("div", { class: "control", title },
-      element("label", { for: name }, label, unit ? element("span", { class: "unit" }, ` ${unit}`) : null), number, range);
+      element("label", { for: name }, ...named(label), unit && !label.includes("_") ? element("span", { class: "unit" }, ` ${unit}`) : null), number, range);
   }
 
   frames() {
     const { whatif } = this;
     const fps = whatif.run.fps;
     return element("fieldset", {}, element("legend", {}, "Rate"), this.slider({
-      label: "fps", title: "inferences per second", unit: "/s", low: fps / 100, high: fps * 100, log: true, least: 1e-6,
+      label: "fps", title: "inferences per second", unit: "", low: fps / 100, high: fps * 100, log: true, least: 1e-6,
       get: () => whatif.fps, set: (value) => { whatif.fps = value; } }));
   }
 
@@ -120,6 +120,12 @@ class Panel {
   refresh() {
     for (const show of this.controls) show();
   }
+}
+
+/** A path with its last key in front of the eye; keys of the file carry their unit. */
+function named(path) {
+  const [, parents, key] = path.match(/^(.*\.)?([^.]*)$/);
+  return parents ? [element("span", { class: "unit" }, parents), document.createElement("wbr"), key] : [key];
 }
 
 function grouping(numbers) {

@@ -160,13 +160,14 @@ class Run {
     const { whatif, chosen } = this;
     const worst = this.part("live", "verdict").dataset.status;
     const before = chosen.energy_pj / PJ_PER_J * this.run.fps / chosen.batch;
-    const change = before && whatif.changed ? ` (${now.average_power_watts >= before ? "+" : "−"}${percent(Math.abs(now.average_power_watts / before - 1))})` : "";
-    this.live("answer", element("strong", {}, si(now.average_power_watts, "W") + change), `${si(now.energy_pj_per_frame / PJ_PER_J, "J")} a frame · battery ${hours(now.battery_hours)}`,
+    const ratio = now.average_power_watts / before;
+    const change = !before || !whatif.changed ? "" : ratio >= 2 ? ` ×${significant(ratio)}` : ` ${ratio >= 1 ? "+" : "−"}${percent(Math.abs(ratio - 1))}`;
+    this.live("answer", element("strong", {}, si(now.average_power_watts, "W"), element("small", {}, change)), `${si(now.energy_pj_per_frame / PJ_PER_J, "J")} a frame · battery ${hours(now.battery_hours)}`,
       ...(this.run.budget ? [element("span", { class: "status", "data-status": worst }, `${SIGN_OF[worst]} ${WORD_OF[worst]}`)] : []));
     const marks = whatif.marks(chosen), faults = whatif.faults(chosen);
     const exact = element("li", { class: "exact" }, whatif.changed ? "Exact: a new simulation would find the same." : "As simulated. Turn something.");
     this.live("marks", ...faults.map((text) => element("li", { class: "fault" }, text)),
-      ...(marks.length ? marks.map((text) => element("li", { class: "estimated" }, `≈ ${text}`)) : [exact]),
+      ...(marks.length ? marks.map((text) => element("li", { class: "estimated" }, `≈ ${text}`)) : whatif.refused().length ? [] : [exact]),
       ...(whatif.changed ? whatif.notes(chosen).map((text) => element("li", {}, text)) : []));
     this.article.querySelector(".whatif").dataset.exact = String(marks.length === 0);
     if (whatif.changed) {

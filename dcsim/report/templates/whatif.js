@@ -151,10 +151,14 @@ class WhatIf {
   faults(variant) {
     const { sustainable_fps } = this.result(variant), found = [];
     if (this.fps > sustainable_fps) found.push(`The chip sustains ${figureText("sustainable_fps", sustainable_fps)}: frames queue without bound, and the power is that demanded.`);
-    for (const [low, high] of this.model.refusals) {
-      if (this.numbers[low] < this.numbers[high]) found.push(`The file would be refused: ${low.split(".").at(-1)} must not be below ${high.split(".").at(-1)}.`);
-    }
-    return found;
+    return [...found, ...this.refused()];
+  }
+
+  /** What a chip's file may not say, one sentence each. */
+  refused() {
+    const key = (path) => path.split(".").at(-1);
+    return this.model.refusals.filter(([low, high]) => this.numbers[low] < this.numbers[high])
+      .map(([low, high]) => `The file would be refused: ${key(low)} must not be below ${key(high)}.`);
   }
 }
 
