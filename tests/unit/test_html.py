@@ -1,5 +1,7 @@
 """Does a page hold what its runs hold, and nothing that could break out of it?"""
 
+import base64
+import gzip
 import json
 import re
 import sys
@@ -25,8 +27,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 
 def embedded(text: str) -> dict[str, object]:
-    (found,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)
-    content: dict[str, object] = json.loads(found)
+    (found,) = re.findall(r'<script type="application/gzip;base64" id="data">(.*?)</script>', text, re.S)
+    content: dict[str, object] = json.loads(gzip.decompress(base64.b64decode(found)))
     return content
 
 

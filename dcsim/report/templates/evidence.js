@@ -14,7 +14,7 @@ Object.assign(Run.prototype, {
         { label: "figure", csv: "figure", text: ({ name }) => DATA.figures[name].word, value: ({ name }) => name },
         { label: "found", csv: "found", number: true, text: ({ name, found, status }) => found === null && status === "over" ? "unbounded" : figureText(name, found), value: ({ found }) => found },
         { label: "limit", csv: "limit", number: true, text: ({ name, limit, warning }) => `${DATA.figures[name].at_least ? "≥" : "≤"} ${figureText(name, limit ?? warning)}`, value: ({ limit, warning }) => limit ?? warning },
-        { label: "used", csv: "used", number: true, text: (check) => element("span", {}, percent(check.used), used(check)), value: ({ used }) => Number.isFinite(used) ? used : null },
+        { label: "used", csv: "used", number: true, text: (check) => check.status === "missing" ? "–" : element("span", {}, percent(check.used), used(check)), value: ({ used }) => Number.isFinite(used) ? used : null },
         { label: "verdict", csv: "status", text: ({ status }) => `${SIGN_OF[status]} ${status}`, value: ({ status }) => status },
         { label: "most of it, as simulated", csv: "blame", text: blamed, value: blamed },
       ]),
@@ -147,7 +147,8 @@ Object.assign(Run.prototype, {
       return { resource: "layer", layer, start_s, end_s: before_s, colour: "currentColor", lasts: si(end_s - start_s, "s"), start: si(start_s, "s") };
     });
     const shaded = spans.map((span, place) => ({ ...span, opacity: place % 2 ? 0.06 : 0.14 }));
-    const named = spans.filter(({ start_s, end_s, layer }) => (end_s - start_s) * PS_PER_S > service_ps * (0.01 + 0.013 * layer.length));
+    const wide = ({ start_s, end_s, layer }) => (end_s - start_s) * PS_PER_S > service_ps * (0.01 + 0.013 * layer.length);
+    const named = spans.map((span) => ({ ...span, layer: wide(span) ? span.layer : "" }));
     this.charts.timeline.show({ rows: [...shaded, ...rows], names: named });
     const held = frame.sram.map(({ start_ps, held_bytes }) => ({ start_s: start_ps / PS_PER_S, held_bytes, colour: DATA.resources.sram }));
     if (held.length) held.push({ ...held.at(-1), start_s: service_ps / PS_PER_S });

@@ -1,8 +1,7 @@
 "use strict";
 // The page: one Run for each part of it, which draws what was simulated and what people ask.
 
-const DATA = JSON.parse(document.getElementById("data").textContent);
-const COMPONENT = Object.fromEntries(DATA.components.map((component) => [component.name, component]));
+let DATA, COMPONENT; // what the page holds, and its components by name
 const WORD_OF = { ok: "fits", warn: "fits, with a warning", over: "over", missing: "evidence is missing" };
 const SIGN_OF = { ok: "✓", warn: "!", over: "✗", missing: "?" };
 const MOST_LAYERS = 18;
@@ -81,6 +80,7 @@ class Run {
     this.legends();
     this.charts = this.draw();
     this.panel = new Panel(article.querySelector("[data-panel]"), this.whatif, article.id, () => this.later());
+    for (const folded of article.querySelectorAll("[data-long]")) folded.open = this.run.variants[0].layers.length <= MOST_LAYERS;
     article.querySelector(".turn").open = matchMedia("(min-width: 961px)").matches;
     this.stages();
     this.choose();
@@ -152,7 +152,7 @@ class Run {
     if (tight.found === null && tight.name !== "sustainable_fps") return `${who}: ${what} has no bound, frames queue up.`;
     const limit = tight.limit ?? tight.warning;
     const least = DATA.figures[tight.name].at_least;
-    const left = tight.headroom >= 0 ? `${percent(tight.headroom)} ${least ? "above it" : "of it left"}` : `${percent(-tight.headroom)} beyond it`;
+    const left = tight.headroom >= 1 ? `${significant(tight.headroom + 1)} times as much` : tight.headroom >= 0 ? `${percent(tight.headroom)} ${least ? "above it" : "of it left"}` : `${percent(-tight.headroom)} beyond it`;
     return `${who}: ${what} is nearest its limit, ${figureText(tight.name, tight.found)} ${least ? "of at least" : "of"} ${figureText(tight.name, limit)}, ${left}.`;
   }
 
@@ -185,7 +185,15 @@ class Run {
   }
 }
 
+/** JSON that is embedded compressed. */
+async function unpacked(id) {
+  const bytes = Uint8Array.from(atob(document.getElementById(id).textContent), (letter) => letter.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).json();
+}
+
 document.addEventListener("DOMContentLoaded", async () => {
+  DATA = await unpacked("data");
+  COMPONENT = Object.fromEntries(DATA.components.map((component) => [component.name, component]));
   const runs = [...document.querySelectorAll("[data-run]")].map((article) => new Run(article));
   if (runs.length > 1) compare(runs);
   window.dcsim = { runs };

@@ -16,6 +16,8 @@ class Table {
       element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
         element("table", {}, element("caption", {}, caption), element("thead", {}, element("tr", {}, ...this.heads)), this.body)),
       copy);
+    this.folded = container.closest("details");
+    this.folded?.addEventListener("toggle", () => this.draw());
   }
 
   show(rows, mark = () => "") {
@@ -48,6 +50,7 @@ class Table {
   }
 
   draw() {
+    if (this.folded && !this.folded.open) return; // thousands of rows that nobody sees would slow the sliders
     this.body.replaceChildren(...this.ordered().map((row) => element("tr", { class: this.mark(row) },
       ...this.columns.map((column, place) => {
         const shown = column.text(row);
