@@ -70,7 +70,7 @@ Object.assign(Run.prototype, {
       element("h4", {}, variant.name),
       element("p", { class: "big" }, si(variant.file_bytes, "B")),
       element("div", { class: "meter", style: `--used:${100 * variant.file_bytes / Math.max(...this.run.variants.map((each) => each.file_bytes))}%` }),
-      element("p", {}, `${significant(variant.compression_ratio)}× smaller than fp32`),
+      element("p", {}, Math.abs(variant.compression_ratio - 1) < 0.01 ? "as large as fp32" : `${significant(variant.compression_ratio)}× smaller than fp32`),
       element("p", {}, variant.test_error === null ? "error not measured" : `test error ${(100 * variant.test_error).toFixed(2)} %`))));
   },
 
@@ -97,7 +97,7 @@ Object.assign(Run.prototype, {
     const reached = [...points.map(({ point: [x] }) => x).filter((x) => x !== null), ...(corner ? [corner] : [])];
     const left = Math.min(1, ...reached) / 2, right = Math.max(10, ...reached) * 8; // room for what moves nothing
     const named = apart([...points].sort((a, b) => b.point[2] - a.point[2]).slice(0, 8), right,
-      60 * Math.log10(right / left) / this.part("chart", "roofline").clientWidth);
+      60 * Math.log10(right / left) / this.width("roofline"));
     const rows = points.map(({ layer, point: [x, y, share] }) => ({
       layer, intensity: x ?? right / 1.6, macs_per_s: y, area: 30 + 700 * share, shape: x === null ? RIGHT : CIRCLE,
       colour: x === null ? DATA.grey : corner && x < corner ? DATA.resources.dram : DATA.resources.array,
@@ -174,7 +174,7 @@ function compare(runs) {
   });
   legend(document.querySelector('[data-legend="compared"]'), DATA.components.filter(({ name }) => decided.some(({ byComponent }) => byComponent[name] > 0)));
   new Chart(document.querySelector('[data-chart="compared"]'), "energy").show(
-    energyRows(decided.map((each) => [each.run.folder, each.byComponent, si(each.average_power_watts, "W")]), "variant"));
+    energyRows(decided.map((each) => [each.run.folder, each.byComponent, si(each.average_power_watts, "W")]), "variant", document.querySelector('[data-chart="compared"]').clientWidth));
   const worst = ({ checks }) => ["missing", "over", "warn", "ok"].find((status) => checks.some((check) => check.status === status));
   new Table(document.querySelector('[data-table="compared"]'), "Runs", [
     { label: "run", csv: "run", text: ({ run }) => run.folder, value: ({ run }) => run.folder },

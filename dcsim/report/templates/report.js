@@ -31,16 +31,17 @@ function legend(container, entries) {
     element("span", {}, element("i", { style: `background:${colour};opacity:${opacity}` }), label)));
 }
 
-/** Rows of a stacked bar for each of `bars`: [name, energy by component, label at the end]. */
-function energyRows(bars, key) {
+/** Rows of a stacked bar for each of `bars`: [name, energy by component, label at the end]; labels fit a chart so wide. */
+function energyRows(bars, key, width) {
   const totals = bars.map(([, byComponent]) => Object.values(byComponent).reduce((sum, pj) => sum + pj, 0));
   const most_j = Math.max(...totals) / PJ_PER_J;
+  const label_px = 7 * Math.max(...bars.map(([, , label]) => label.length)) + 8, plot_px = Math.max(width - 80, 2 * label_px);
   const rows = bars.flatMap(([name, byComponent], bar) => DATA.components
     .map(({ name: component, label, colour }, order) => ({
       [key]: name, component: label, colour, order, energy_j: byComponent[component] / PJ_PER_J,
       energy: si(byComponent[component] / PJ_PER_J, "J"), share: percent(byComponent[component] / totals[bar]) }))
     .filter(({ energy_j }) => energy_j > 0));
-  const sums = bars.map(([name, , label], bar) => ({ [key]: name, energy_j: totals[bar] / PJ_PER_J, label, room_j: 1.3 * most_j }));
+  const sums = bars.map(([name, , label], bar) => ({ [key]: name, energy_j: totals[bar] / PJ_PER_J, label, room_j: most_j * plot_px / (plot_px - label_px) }));
   return { rows, sums };
 }
 
@@ -88,6 +89,8 @@ class Run {
 
   part(kind, name) { return this.article.querySelector(`[data-${kind}="${name}"]`); }
 
+  width(chart) { return this.part("chart", chart).clientWidth; }
+
   live(name, ...children) {
     for (const place of this.article.querySelectorAll(`[data-live="${name}"]`)) place.replaceChildren(...children);
   }
@@ -122,11 +125,11 @@ class Run {
 
   variantRows() {
     return energyRows(this.results.map((result) => [result.variant.name, result.byComponent,
-      `${si(result.energy_pj_per_frame / PJ_PER_J, "J")}, ${si(result.average_power_watts, "W")}`]), "variant");
+      `${si(result.energy_pj_per_frame / PJ_PER_J, "J")}, ${si(result.average_power_watts, "W")}`]), "variant", this.width("energy"));
   }
 
   layerRows() {
-    return energyRows(layerBars(this.results[this.run.variants.indexOf(this.chosen)].rows, this.chosen.layers), "layer");
+    return energyRows(layerBars(this.results[this.run.variants.indexOf(this.chosen)].rows, this.chosen.layers), "layer", this.width("layers"));
   }
 
   showVerdict(now) {
