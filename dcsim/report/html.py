@@ -15,6 +15,8 @@ from dcsim.report.html_data import page_data, run_data
 from dcsim.report.run_folder import RunFolder
 
 TEMPLATES = Path(__file__).with_name("templates")
+#: in the order in which they build on each other
+SCRIPTS = ("format.js", "tables.js", "columns.js", "whatif.js", "rerun.js", "panel.js", "report.js", "evidence.js")
 
 
 def write_report(folders: Sequence[RunFolder], output: Path) -> None:
@@ -47,13 +49,7 @@ def page(folders: Sequence[RunFolder]) -> str:
         runs=runs,
         data=_packed(content),
         style=_read("report.css"),
-        scripts=[
-            _safe(javascript_bundle()),
-            *(
-                _safe(_read(name))
-                for name in ("format.js", "tables.js", "whatif.js", "rerun.js", "panel.js", "report.js", "evidence.js")
-            ),
-        ],
+        scripts=[_safe(script) for script in (javascript_bundle(), *map(_read, SCRIPTS))],
     )
 
 

@@ -3,6 +3,7 @@
 
 const REACH = { "mW": 100, "mA": 100, "V": 2, "": 1 }; // of a slider whose number is 0 in the file
 const WORDS = { clock_gate: "clock gated", power_gate: "power gated", power_down: "power-down", self_refresh: "self-refresh" };
+const HZ_PER_MHZ = 1e6;
 const PARTS = { logic: "Logic", sram: "SRAM", dram: "DRAM" };
 
 class Panel {
@@ -10,7 +11,12 @@ class Panel {
   constructor(container, whatif, id, changed) {
     Object.assign(this, { whatif, id, changed, controls: [], count: 0 });
     const groups = grouping(whatif.model.numbers);
-    const reset = element("button", { type: "button", class: "reset", onclick: () => { whatif.reset(); this.refresh(); changed(); } }, "Reset");
+    const back = () => {
+      whatif.reset();
+      this.refresh();
+      changed();
+    };
+    const reset = element("button", { type: "button", class: "reset", onclick: back }, "Reset");
     container.replaceChildren(
       this.frames(), this.clock(), this.idle(), this.battery(),
       ...Object.entries(groups).map(([name, numbers]) => this.group(name, numbers)), reset);
@@ -26,8 +32,9 @@ class Panel {
     const name = `${this.id}-${this.count++}`;
     const number = element("input", { type: "number", id: name, step: "any", min: least, max: most });
     const range = element("input", { type: "range", min: 0, max: 1000, step: 1, "aria-label": `${label}, slider` });
-    const toValue = (place) => Number((log ? low * (high / low) ** (place / 1000) : low + (high - low) * place / 1000).toPrecision(3));
-    const toPlace = (value) => 1000 * (log ? Math.log(value / low) / Math.log(high / low) : (value - low) / (high - low || 1));
+    const along = (share) => log ? low * (high / low) ** share : low + (high - low) * share;
+    const toValue = (place) => Number(along(place / 1000).toPrecision(3));
+    const toPlace = (value) => 1000 * (log ? Math.log(value / low) / Math.log(high / low) : (value - low) / (high - low));
     const show = () => {
       const value = get();
       if (document.activeElement !== number) number.value = value;
@@ -43,8 +50,9 @@ class Panel {
       if (valid) { turned(value); show(); }
     });
     this.controls.push(show);
+    const apart = unit && !label.includes("_") ? element("span", { class: "unit" }, ` ${unit}`) : null; // keys carry theirs
     return element("div", { class: "control", title },
-      element("label", { for: name }, ...named(label), unit && !label.includes("_") ? element("span", { class: "unit" }, ` ${unit}`) : null), number, range);
+      element("label", { for: name }, ...named(label), apart), number, range);
   }
 
   frames() {
@@ -69,18 +77,24 @@ class Panel {
       const place = points.findIndex(({ clock_hz, volts }) => clock_hz === whatif.clock_hz && volts === whatif.volts);
       choice.value = place < 0 ? "" : place;
     });
-    const chosen = points.length ? element("div", { class: "control wide" }, element("label", { for: choice.id }, "operating point"), choice) : null;
-    return element("fieldset", {}, element("legend", {}, "Clock and voltage"), chosen ?? "",
-      this.slider({ label: "clock", title: "of array, decoder and SRAM", unit: "MHz", low: nominal.clock_hz / 4e6, high: nominal.clock_hz / 5e5, least: 1e-6,
-        get: () => (whatif.clock_hz ?? gate.point.clock_hz) / 1e6, set: (value) => { whatif.clock_hz = Math.round(value * 1e6); } }),
-      this.slider({ label: "supply", title: "of logic and SRAM", unit: "V", low: nominal.volts / 2, high: 1.5 * nominal.volts, least: 0.01,
-        get: () => whatif.volts ?? gate.point.volts, set: (value) => { whatif.volts = value; } }));
+    const listed = element("div", { class: "control wide" },
+      element("label", { for: choice.id }, "operating point"), choice);
+    const nominal_mhz = nominal.clock_hz / HZ_PER_MHZ;
+    return element("fieldset", {}, element("legend", {}, "Clock and voltage"), points.length ? listed : "",
+      this.slider({
+        label: "clock", title: "of array, decoder and SRAM", unit: "MHz", low: nominal_mhz / 4, high: 2 * nominal_mhz,
+        least: 1e-6, get: () => (whatif.clock_hz ?? gate.point.clock_hz) / HZ_PER_MHZ,
+        set: (value) => { whatif.clock_hz = Math.round(value * HZ_PER_MHZ); } }),
+      this.slider({
+        label: "supply", title: "of logic and SRAM", unit: "V", low: nominal.volts / 2, high: 1.5 * nominal.volts,
+        least: 0.01, get: () => whatif.volts ?? gate.point.volts, set: (value) => { whatif.volts = value; } }));
   }
 
   idle() {
     const { whatif } = this;
     const chosen = Object.entries(whatif.model.options).filter(([, names]) => names.length > 1).map(([part, names]) => {
-      const select = element("select", { id: `${this.id}-idle-${part}`, onchange: () => { whatif.idle[part] = select.value; this.changed(); } },
+      const turned = this.turn((name) => { whatif.idle[part] = name; });
+      const select = element("select", { id: `${this.id}-idle-${part}`, onchange: () => turned(select.value) },
         ...names.map((name) => element("option", { value: name }, WORDS[name] ?? name)));
       this.controls.push(() => { select.value = whatif.idle[part]; });
       return element("div", { class: "control wide" }, element("label", { for: select.id }, PARTS[part]), select);
@@ -105,7 +119,8 @@ class Panel {
       this.refresh();
       this.changed();
     };
-    const scale = (factor, text) => element("button", { type: "button", onclick: times(factor), "aria-label": `${name}: all ${text}` }, text);
+    const scale = (factor, text) =>
+      element("button", { type: "button", onclick: times(factor), "aria-label": `${name}: all ${text}` }, text);
     const sliders = numbers.map(({ path, value, unit, meaning }) => {
       const share = path.endsWith("ratio"), supply = path.endsWith("vdd_volts");
       const high = share ? 1 : value ? 2 * value : REACH[unit] ?? 10;

@@ -41,7 +41,8 @@ function energyRows(bars, key, width) {
       [key]: name, component: label, colour, order, energy_j: byComponent[component] / PJ_PER_J,
       energy: si(byComponent[component] / PJ_PER_J, "J"), share: percent(byComponent[component] / totals[bar]) }))
     .filter(({ energy_j }) => energy_j > 0));
-  const sums = bars.map(([name, , label], bar) => ({ [key]: name, energy_j: totals[bar] / PJ_PER_J, label, room_j: most_j * plot_px / (plot_px - label_px) }));
+  const room_j = most_j * plot_px / (plot_px - label_px);
+  const sums = bars.map(([name, , label], bar) => ({ [key]: name, energy_j: totals[bar] / PJ_PER_J, label, room_j }));
   return { rows, sums };
 }
 
@@ -77,11 +78,12 @@ class Run {
     for (const button of article.querySelectorAll("[data-copy]")) {
       button.addEventListener("click", () => copyText(this.offered()[button.dataset.copy], button));
     }
-    this.tables();
+    this.tableOf = this.tables();
     this.legends();
     this.charts = this.draw();
     this.panel = new Panel(article.querySelector("[data-panel]"), this.whatif, article.id, () => this.later());
-    for (const folded of article.querySelectorAll("[data-long]")) folded.open = this.run.variants[0].layers.length <= MOST_LAYERS;
+    const short = this.run.variants[0].layers.length <= MOST_LAYERS;
+    for (const folded of article.querySelectorAll("[data-long]")) folded.open = short;
     article.querySelector(".turn").open = matchMedia("(min-width: 961px)").matches;
     this.stages();
     this.choose();
@@ -124,23 +126,28 @@ class Run {
   }
 
   variantRows() {
-    return energyRows(this.results.map((result) => [result.variant.name, result.byComponent,
-      `${si(result.energy_pj_per_frame / PJ_PER_J, "J")}, ${si(result.average_power_watts, "W")}`]), "variant", this.width("energy"));
+    const label = (result) => `${si(result.energy_pj_per_frame / PJ_PER_J, "J")}, ${si(result.average_power_watts, "W")}`;
+    const bars = this.results.map((result) => [result.variant.name, result.byComponent, label(result)]);
+    return energyRows(bars, "variant", this.width("energy"));
   }
 
   layerRows() {
-    return energyRows(layerBars(this.results[this.run.variants.indexOf(this.chosen)].rows, this.chosen.layers), "layer", this.width("layers"));
+    const { rows } = this.results[this.run.variants.indexOf(this.chosen)];
+    return energyRows(layerBars(rows, this.chosen.layers), "layer", this.width("layers"));
   }
 
   showVerdict(now) {
     const { budget } = this.run, tight = tightest(now.checks);
-    const worst = ["missing", "over", "warn", "ok"].find((status) => now.checks.some((check) => check.status === status));
+    const status = worst(now.checks), idle = !budget && status !== "over";
     const verdict = this.part("live", "verdict");
-    verdict.dataset.status = budget ? worst : worst === "ok" ? "none" : worst;
-    const words = { ok: `Fits ${budget?.name}`, warn: `Fits ${budget?.name}, with a warning`, over: `Over ${budget?.name ?? "what the chip sustains"}`, missing: "Evidence is missing" };
-    const text = budget ? words[worst] : worst === "over" ? "Does not keep up" : "No budget to hold it against";
-    verdict.replaceChildren(element("span", { class: "sign", "aria-hidden": "true" }, budget || worst !== "ok" ? SIGN_OF[worst] : "–"), text);
-    this.live("because", this.because(now, tight), ...(this.whatif.changed ? [" ", element("span", { class: "tag" }, "what if, not what was simulated")] : []));
+    verdict.dataset.status = idle ? "none" : status;
+    const words = budget
+      ? { ok: `Fits ${budget.name}`, warn: `Fits ${budget.name}, with a warning`, over: `Over ${budget.name}`, missing: "Evidence is missing" }
+      : { over: "Does not keep up" };
+    const sign = element("span", { class: "sign", "aria-hidden": "true" }, idle ? "–" : SIGN_OF[status]);
+    verdict.replaceChildren(sign, words[status] ?? "No budget to hold it against");
+    const asked = this.whatif.changed ? [" ", element("span", { class: "tag" }, "what if, not what was simulated")] : [];
+    this.live("because", this.because(now, tight), ...asked);
     const tiles = [
       ["power", si(now.average_power_watts, "W")], ["energy per frame", si(now.energy_pj_per_frame / PJ_PER_J, "J")],
       ["battery", hours(now.battery_hours)], ["latency", now.latency_s === null ? "unbounded" : si(now.latency_s, "s")],
@@ -155,23 +162,33 @@ class Run {
     if (tight.found === null && tight.name !== "sustainable_fps") return `${who}: ${what} has no bound, frames queue up.`;
     const limit = tight.limit ?? tight.warning;
     const least = DATA.figures[tight.name].at_least;
-    const left = tight.headroom >= 1 ? `${significant(tight.headroom + 1)} times as much` : tight.headroom >= 0 ? `${percent(tight.headroom)} ${least ? "above it" : "of it left"}` : `${percent(-tight.headroom)} beyond it`;
-    return `${who}: ${what} is nearest its limit, ${figureText(tight.name, tight.found)} ${least ? "of at least" : "of"} ${figureText(tight.name, limit)}, ${left}.`;
+    const left = tight.headroom >= 1 ? `${significant(tight.headroom + 1)} times as much`
+      : tight.headroom >= 0 ? `${percent(tight.headroom)} ${least ? "above it" : "of it left"}`
+      : `${percent(-tight.headroom)} beyond it`;
+    const [found, level] = [tight.found, limit].map((value) => figureText(tight.name, value));
+    return `${who}: ${what} is nearest its limit, ${found} ${least ? "of at least" : "of"} ${level}, ${left}.`;
   }
 
   showAnswer(now) {
     const { whatif, chosen } = this;
-    const worst = this.part("live", "verdict").dataset.status;
+    const status = worst(now.checks);
     const before = chosen.energy_pj / PJ_PER_J * this.run.fps / chosen.batch;
     const ratio = now.average_power_watts / before;
-    const change = !before || !whatif.changed ? "" : ratio >= 2 ? ` ×${significant(ratio)}` : ` ${ratio >= 1 ? "+" : "−"}${percent(Math.abs(ratio - 1))}`;
-    this.live("answer", element("strong", {}, si(now.average_power_watts, "W"), element("small", {}, change)), `${si(now.energy_pj_per_frame / PJ_PER_J, "J")} a frame · battery ${hours(now.battery_hours)}`,
-      ...(this.run.budget ? [element("span", { class: "status", "data-status": worst }, `${SIGN_OF[worst]} ${WORD_OF[worst]}`)] : []));
+    const change = !before || !whatif.changed ? ""
+      : ratio >= 2 ? ` ×${significant(ratio)}` : ` ${ratio >= 1 ? "+" : "−"}${percent(Math.abs(ratio - 1))}`;
+    const verdict = element("span", { class: "status", "data-status": status }, `${SIGN_OF[status]} ${WORD_OF[status]}`);
+    this.live("answer",
+      element("strong", {}, si(now.average_power_watts, "W"), element("small", {}, change)),
+      `${si(now.energy_pj_per_frame / PJ_PER_J, "J")} a frame · battery ${hours(now.battery_hours)}`,
+      ...(this.run.budget ? [verdict] : []));
     const marks = whatif.marks(chosen), faults = whatif.faults(chosen);
-    const exact = element("li", { class: "exact" }, whatif.changed ? "Exact: a new simulation would find the same." : "As simulated. Turn something.");
-    this.live("marks", ...faults.map((text) => element("li", { class: "fault" }, text)),
-      ...(marks.length ? marks.map((text) => element("li", { class: "estimated" }, `≈ ${text}`)) : whatif.refused().length ? [] : [exact]),
-      ...(whatif.changed ? whatif.notes(chosen).map((text) => element("li", {}, text)) : []));
+    const lines = (texts, kind) => texts.map((text) => element("li", { class: kind }, text));
+    const exact = whatif.changed ? "Exact: a new simulation would find the same." : "As simulated. Turn something.";
+    this.live("marks",
+      ...lines(faults, "fault"),
+      ...lines(marks.map((text) => `≈ ${text}`), "estimated"),
+      ...lines(marks.length || whatif.refused().length ? [] : [exact], "exact"),
+      ...lines(whatif.changed ? whatif.notes(chosen) : [], "note"));
     this.article.querySelector(".whatif").dataset.exact = String(marks.length === 0);
     if (whatif.changed) {
       const { command, diff } = this.offered();
@@ -184,7 +201,8 @@ class Run {
   }
 
   offered() {
-    return { yaml: editedYaml(this.whatif, this.chosen), diff: yamlDiff(this.whatif, this.chosen), command: command(this.whatif, this.chosen) };
+    const asked = [this.whatif, this.chosen];
+    return { yaml: editedYaml(...asked), diff: yamlDiff(...asked), command: command(...asked) };
   }
 }
 

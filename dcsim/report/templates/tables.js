@@ -64,10 +64,16 @@ class Table {
       const text = value === null || value === undefined ? "" : String(value);
       return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
     };
-    const lines = [this.columns.map((column) => column.csv), ...this.ordered().map((row) => this.columns.map((column) => column.value(row)))];
+    const names = this.columns.map((column) => column.csv);
+    const lines = [names, ...this.ordered().map((row) => this.columns.map((column) => column.value(row)))];
     return lines.map((line) => line.map(quoted).join(",") + "\n").join("");
   }
 }
 
-const word = (label, key, more = {}) => ({ label, csv: key, text: (row) => row[key] ?? "–", value: (row) => row[key], ...more });
-const figure = (label, key, text, more = {}) => ({ label, csv: key, number: true, text: (row) => text(row[key]), value: (row) => row[key], ...more });
+/** A column of words, and one of numbers that `text` makes readable. */
+const word = (label, key, more = {}) => ({
+  label, csv: key, text: (row) => row[key] ?? "–", value: (row) => row[key], ...more,
+});
+const figure = (label, key, text) => ({
+  label, csv: key, number: true, text: (row) => text(row[key]), value: (row) => row[key],
+});

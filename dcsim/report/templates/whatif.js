@@ -74,8 +74,14 @@ class WhatIf {
     const dynamic = variant.rows.map(([layer, name, unit, count]) => row(layer, name, unit, count));
     const ruling = { dram_background: this.idle.dram, sram_leakage: this.idle.sram, logic: this.idle.logic, always_on: "" };
     const fixed = Object.entries(this.model.times)
-      .filter(([name]) => { const [component, , option] = name.split("/"); return option.replace("+", "") === ruling[component]; })
-      .map(([name, counts]) => row("(soc)", name, "ps", Object.entries(counts).reduce((sum, [time, n]) => sum + n * times[time], 0)))
+      .filter(([name]) => { // the second of two rows of one name ends in +
+        const [component, , option] = name.split("/");
+        return option.replace("+", "") === ruling[component];
+      })
+      .map(([name, counts]) => {
+        const lasts_ps = Object.entries(counts).reduce((sum, [time, n]) => sum + n * times[time], 0);
+        return row("(soc)", name, "ps", lasts_ps);
+      })
       .filter(({ energy_pj }) => energy_pj !== 0);
     return [...dynamic, ...fixed];
   }
@@ -103,7 +109,8 @@ class WhatIf {
     if (times.service_ps > arrival_ps) return { latency_s: null, latency_p99_s: null, deadline_misses: 1 };
     if (this.run.arrivals.kind !== "periodic" && variant.queue) {
       const { latency_p50_ps, latency_p99_ps, n_misses, arrivals } = variant.queue;
-      return { latency_s: latency_p50_ps / PS_PER_S, latency_p99_s: latency_p99_ps / PS_PER_S, deadline_misses: n_misses / arrivals.n_frames };
+      const [latency_s, latency_p99_s] = [latency_p50_ps, latency_p99_ps].map((ps) => ps / PS_PER_S);
+      return { latency_s, latency_p99_s, deadline_misses: n_misses / arrivals.n_frames };
     }
     const deadline_s = this.run.deadline_s ?? this.run.budget?.deadline_s;
     const deadline_ps = deadline_s ? Math.round(deadline_s * PS_PER_S) : arrival_ps;
@@ -133,24 +140,38 @@ class WhatIf {
     if (this.point(variant).clock_hz !== variant.point.clock_hz) {
       found.push("Times at another clock are estimated: waiting for DRAM is kept, the rest goes with one over the clock.");
     }
-    if (wakes && this.idle.dram !== idle.dram) found.push(`Waking the DRAM from ${this.idle.dram.replace("_", " ")} takes another time than from ${idle.dram.replace("_", " ")}: the service time may move a little.`);
-    if (this.idle.sram === "off" && idle.sram !== "off" && variant.placement.weights.length) found.push("An SRAM that is off loses the weights that stay in it; fetching them again in every frame is not counted here.");
-    if (this.run.arrivals.kind !== "periodic" && (this.fps !== this.run.fps || this.clock_hz !== null)) found.push("Latencies and missed deadlines are those of the run: with these arrivals only a simulation knows them.");
+    if (wakes && this.idle.dram !== idle.dram) {
+      const [now, before] = [this.idle.dram, idle.dram].map((state) => state.replace("_", " "));
+      found.push(`Waking the DRAM from ${now} takes another time than from ${before}: the service time may move a little.`);
+    }
+    if (this.idle.sram === "off" && idle.sram !== "off" && variant.placement.weights.length) {
+      found.push("An SRAM that is off loses the weights that stay in it; fetching them in every frame is not counted here.");
+    }
+    if (this.run.arrivals.kind !== "periodic" && (this.fps !== this.run.fps || this.clock_hz !== null)) {
+      found.push("Latencies and missed deadlines are those of the run: with such arrivals only a simulation knows them.");
+    }
     const { awake_ps } = variant.static_ps;
-    if (wakes && awake_ps >= variant.period_ps && variant.period_ps > variant.service_ps && this.fps < this.run.fps) found.push("In the run the DRAM never slept between frames; how long it stays awake in longer pauses is not known here.");
+    const sleepless = awake_ps >= variant.period_ps && variant.period_ps > variant.service_ps;
+    if (wakes && sleepless && this.fps < this.run.fps) {
+      found.push("In the run the DRAM never slept; how long it stays awake in longer pauses is not known here.");
+    }
     return found;
   }
 
   /** What is kept that a chip might choose anew. */
   notes(variant) {
     const { clock_hz, volts } = this.point(variant);
-    return this.model.operating_point === "auto" ? [`The operating point stays at ${si(clock_hz, "Hz")} and ${volts} V; auto might choose another now.`] : [];
+    const kept = `The operating point stays at ${si(clock_hz, "Hz")} and ${volts} V; auto might choose another now.`;
+    return this.model.operating_point === "auto" ? [kept] : [];
   }
 
   /** Why the chip would not work so, one sentence each. */
   faults(variant) {
     const { sustainable_fps } = this.result(variant), found = [];
-    if (this.fps > sustainable_fps) found.push(`The chip sustains ${figureText("sustainable_fps", sustainable_fps)}: frames queue without bound, and the power is that demanded.`);
+    if (this.fps > sustainable_fps) {
+      const sustained = figureText("sustainable_fps", sustainable_fps);
+      found.push(`The chip sustains ${sustained}: frames queue without bound, and the power is that demanded.`);
+    }
     return [...found, ...this.refused()];
   }
 
@@ -172,6 +193,11 @@ function weigh(name, found, limit, warning, known) {
   const [over, under] = at_least ? [level, found] : [found, level];
   const used = found === null ? Infinity : under === 0 ? (over > 0 ? Infinity : 0) : over / under;
   return { name, found, limit, warning, status, headroom, used };
+}
+
+/** The status of the worst check. */
+function worst(checks) {
+  return ["missing", "over", "warn", "ok"].find((status) => checks.some((check) => check.status === status));
 }
 
 /** The check that uses most of its limit, among the failed ones if there are any. */
