@@ -34,12 +34,12 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bin folder of an environment that has the built wheel and what it requires, nothing else."""
+    """The bin folder of an environment that has the built wheel, what it requires, and what reports require besides."""
     folder = tmp_path_factory.mktemp("wheel")
     venv.create(folder / "env", with_pip=True)
     pip = [folder / "env" / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     (wheel,) = built.glob("*.whl")
-    done = run(*pip, "--constraint", ROOT / "constraints.txt", wheel, folder=folder)
+    done = run(*pip, "--constraint", ROOT / "constraints.txt", f"{wheel}[report]", folder=folder)
     assert done.returncode == 0, done.stderr
     return folder / "env" / "bin"
 
@@ -64,6 +64,13 @@ def test_configs_and_models_are_found_by_name(installed: Path, tmp_path: Path) -
     )
     assert done.returncode == 0, done.stderr
     assert [variant["fits"] for variant in json.loads(done.stdout)["variants"]] == [True] * 4
+
+
+def test_a_report_is_made(installed: Path, tmp_path: Path) -> None:
+    assert run(installed / "dcsim", "run", "lenet-5", "-o", "run", folder=tmp_path).returncode == 0
+    done = run(installed / "dcsim", "report", "run", "-o", "report.html", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "lenet-5" in (tmp_path / "report.html").read_text()
 
 
 def test_schemas_are_where_shipped_files_say(installed: Path, tmp_path: Path) -> None:
