@@ -14,8 +14,8 @@ def report(
     output: Annotated[Path, typer.Option("-o", "--output", help="HTML file to write; it needs nothing beside it.")],
 ) -> None:
     """Make one HTML page of one run or several, to look at and to play with: energies, rates and idle policies."""
-    from dcsim.report.html import write_report
-    from dcsim.report.html_bundle import require_report_packages
+    from dcsim.report.html.bundle import require_report_packages
+    from dcsim.report.html.page import write_report
     from dcsim.report.run_folder import load_run
     from dcsim.report.terminal import console
 

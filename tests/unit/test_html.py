@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from dcsim.errors import ConfigError
-from dcsim.report.html import TEMPLATES, page, write_report
-from dcsim.report.html_bundle import javascript_bundle
-from dcsim.report.html_charts import charts
-from dcsim.report.html_data import run_data
+from dcsim.report.html.bundle import javascript_bundle
+from dcsim.report.html.charts import charts
+from dcsim.report.html.data import run_data
+from dcsim.report.html.page import TEMPLATES, page, write_report
 from dcsim.report.run_folder import RunFolder, load_run, write_run
 from dcsim.run import judge, run
 from dcsim.simulation.frames import Arrivals

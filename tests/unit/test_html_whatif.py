@@ -6,7 +6,7 @@ import pytest
 
 from dcsim.config import known_yaml
 from dcsim.explore.checks import FIGURES
-from dcsim.report.html_whatif import (
+from dcsim.report.html.whatif import (
     NOT_BELOW,
     Polynomial,
     costs_at,

@@ -9,9 +9,9 @@ from typing import Any
 
 from dcsim import __version__
 from dcsim.files import write_bytes
-from dcsim.report.html_bundle import javascript_bundle, require_report_packages
-from dcsim.report.html_charts import charts
-from dcsim.report.html_data import page_data, run_data
+from dcsim.report.html.bundle import javascript_bundle, require_report_packages
+from dcsim.report.html.charts import charts
+from dcsim.report.html.data import page_data, run_data
 from dcsim.report.run_folder import RunFolder
 
 TEMPLATES = Path(__file__).with_name("templates")

@@ -9,7 +9,7 @@ from dcsim.explore.checks import ENERGIES, FIGURES, TIMES
 from dcsim.plots.roofline import layer_points
 from dcsim.plots.stalls import CAUSES
 from dcsim.plots.style import COLOURS, GREY, LABELS, PALE
-from dcsim.report.html_whatif import (
+from dcsim.report.html.whatif import (
     explicit,
     numbers,
     options,
