@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 from dcsim.explore.checks import WHOLE_SOC
 from dcsim.simulation.layer_plan import expands
-from dcsim.simulation.placement import INPUT_NAME
+from dcsim.simulation.placement import INPUT_NAME, activation_bytes_of, spilled_together, state_bytes
 from dcsim.simulation.result import RunResult
 from dcsim.soc.dram_spec import NoDram
 from dcsim.soc.spec import SocSpec
-from dcsim.traces.trace import Trace
-from dcsim.units import bits_to_bytes, kib_to_bytes
+from dcsim.traces.trace import INPUT, Trace
+from dcsim.units import kib_to_bytes
 
 
 @dataclass(frozen=True)
@@ -39,17 +39,18 @@ def in_sram(trace: Trace, soc: SocSpec, result: RunResult) -> list[Part]:
 
 
 def in_dram(trace: Trace, soc: SocSpec, result: RunResult) -> list[Part]:
-    """What needs room in DRAM: the whole file, activations that do not fit the SRAM, what is kept between frames.
+    """What needs room in DRAM: the whole file, what is kept between frames, and of the activations that do not fit the
+    SRAM those that are there together where they take most.
 
     Weights that stay in SRAM are in DRAM too: they are loaded from there. Nothing without a DRAM.
     """
     if isinstance(soc.dram, NoDram):
         return []
-    spilled = [part for part in _activations(trace, soc) if part.layer not in result.placement.activations]
-    state = [
-        Part(layer.name, "state", bits_to_bytes((layer.n_state_inputs + layer.n_state_outputs) * soc.activation_bits))
-        for layer in trace.layers
-    ]
+    names, sizes = _names(trace), activation_bytes_of(trace, soc)
+    kept = {index for index, name in names.items() if name in result.placement.activations}
+    together = spilled_together(trace, sizes, kept)
+    spilled = [Part(names[index], "activations", sizes[index]) for index in together]
+    state = [Part(layer.name, "state", state_bytes(layer, soc)) for layer in trace.layers]
     return [*in_file(trace), *spilled, *state]
 
 
@@ -62,6 +63,10 @@ def _weights(trace: Trace) -> list[Part]:
     return [Part(layer.name, "weights", layer.stored_bytes) for layer in trace.layers]
 
 
+def _names(trace: Trace) -> dict[int, str]:
+    return {INPUT: INPUT_NAME} | {index: layer.name for index, layer in enumerate(trace.layers)}
+
+
 def _activations(trace: Trace, soc: SocSpec) -> list[Part]:
-    elements = {INPUT_NAME: trace.n_network_inputs} | {layer.name: layer.n_outputs for layer in trace.layers}
-    return [Part(name, "activations", bits_to_bytes(n * soc.activation_bits)) for name, n in elements.items()]
+    names = _names(trace)
+    return [Part(names[index], "activations", n_bytes) for index, n_bytes in activation_bytes_of(trace, soc).items()]

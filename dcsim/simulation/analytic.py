@@ -15,6 +15,7 @@ from dcsim.errors import SimulationError
 from dcsim.simulation import pipeline_tables as columns
 from dcsim.simulation.design_points import Axes, DesignPoints, Fault, Varied, together
 from dcsim.simulation.energy import ON_LOGIC_SUPPLY
+from dcsim.simulation.frames import LASTS_PS
 from dcsim.simulation.pipeline import decoder_speed, dram_speed, speeds
 from dcsim.simulation.pipeline_kernels import run_points
 from dcsim.simulation.shapes import Shape, shapes_of
@@ -106,6 +107,8 @@ def estimate(
     rates_hz = np.broadcast_to(rates_hz, (points.n_points,))
     if not ((rates_hz > 0) & np.isfinite(rates_hz)).all():
         raise SimulationError("every frame rate must be a positive number")
+    if trace.batch * PS_PER_S / rates_hz.min(initial=1.0) > LASTS_PS:
+        raise SimulationError(f"a frame of {trace.batch} at {rates_hz.min():g} fps is due after more than 53 days")
     period_ps = np.round(trace.batch * PS_PER_S / rates_hz).astype(np.int64)
     shapes = shapes_of(trace, points)
     chosen = points["operating_point"]

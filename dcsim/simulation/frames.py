@@ -1,14 +1,18 @@
 """Frames arrive, wait their turn and are served one at a time, each in the same time."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from dcsim.errors import SimulationError
 
-Times = npt.NDArray[np.int64]
+#: arrays of whole picoseconds: of 64 bits, or of Python's integers where those would not last
+Times = npt.NDArray[Any]
+
+LASTS_PS = 1 << 62  # 53 days
+POISSON_SPREAD = 64  # no sum of exponential gaps is this far above its mean but once in e^64
 
 
 @dataclass(frozen=True)
@@ -38,14 +42,24 @@ class Arrivals:
             raise SimulationError(
                 f"expected at least one frame and a jitter of 0 to 1, found {self.n_frames} and {self.jitter:g}"
             )
-        random = np.random.default_rng(self.seed)
+        random, integer = np.random.default_rng(self.seed), _integer(self.n_frames * period_ps * POISSON_SPREAD)
         if self.kind == "poisson":
-            return np.cumsum(random.exponential(period_ps, self.n_frames)).round().astype(np.int64)
-        steady = np.arange(self.n_frames, dtype=np.int64) * period_ps
+            return _whole(np.cumsum(random.exponential(period_ps, self.n_frames)), integer)
+        steady: Times = np.arange(self.n_frames).astype(integer) * period_ps
         if self.kind == "periodic":
             return steady
         shifts = random.uniform(-self.jitter, self.jitter, self.n_frames) * period_ps
-        return np.sort(steady + shifts.round().astype(np.int64))
+        return np.sort(steady + _whole(shifts, integer))
+
+
+def _integer(lasts_ps: int) -> type:
+    """For times up to this one."""
+    return np.int64 if lasts_ps < LASTS_PS else object
+
+
+def _whole(times_ps: npt.NDArray[np.float64], integer: type) -> Times:
+    whole = times_ps.round()
+    return whole.astype(np.int64) if integer is np.int64 else np.array([int(time_ps) for time_ps in whole], object)
 
 
 @dataclass(frozen=True)
@@ -72,11 +86,13 @@ class Queue:
 def serve(arrivals: Arrivals, period_ps: int, service_ps: int, deadline_ps: int) -> Queue:
     """Serve frames in order of arrival, one at a time (Lindley, Proc. Camb. Phil. Soc. 48, 1952)."""
     arrival_ps = arrivals.times_ps(period_ps)
-    before_ps = np.arange(len(arrival_ps), dtype=np.int64) * service_ps  # service of all frames before
+    integer = _integer(len(arrival_ps) * service_ps)
+    before_ps = np.arange(len(arrival_ps)).astype(integer) * service_ps  # service of all frames before
     end_ps = before_ps + service_ps + np.maximum.accumulate(arrival_ps - before_ps)
     latency_ps = end_ps - arrival_ps
     n_started = np.searchsorted(end_ps - service_ps, arrival_ps, side="right")
-    p50, p95, p99 = (int(np.percentile(latency_ps, q, method="inverted_cdf")) for q in (50, 95, 99))
+    in_order = np.sort(latency_ps)
+    p50, p95, p99 = (int(in_order[-(-q * len(in_order) // 100) - 1]) for q in (50, 95, 99))
     return Queue(
         arrivals=arrivals,
         latency_p50_ps=p50,

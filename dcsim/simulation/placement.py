@@ -8,6 +8,7 @@ Weights are resident per whole layer or not at all, in stored form. What the net
 cache) lies in DRAM.
 """
 
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,7 +79,7 @@ def place(trace: Trace, soc: SocSpec) -> Placement:
     """
     capacity = sram.capacity_bytes(soc.sram)
     buffer_bytes = _buffer_bytes(trace, soc, capacity)
-    activation_bytes = _activation_bytes(trace, soc)
+    activation_bytes = activation_bytes_of(trace, soc)
     held = [buffer_bytes] * len(trace.layers)
     candidates = _activations(trace, activation_bytes)
     if soc.placement:
@@ -169,6 +170,21 @@ def _require_sram_on(soc: SocSpec, wanted: FixedPlacement) -> None:
         )
 
 
+def spilled_together(trace: Trace, activation_bytes: dict[int, int], in_sram: Container[int]) -> list[int]:
+    """The activations that lie in DRAM at the layer at which they take most room; room is used again."""
+    alive: list[list[int]] = [[] for _ in trace.layers]
+    for producer, last in consumers(trace):
+        if producer not in in_sram:
+            for step in range(max(producer, 0), max(last, 0) + 1):
+                alive[step].append(producer)
+    return max(alive, key=lambda producers: sum(activation_bytes[index] for index in producers), default=[])
+
+
+def state_bytes(layer: Layer, soc: SocSpec) -> int:
+    """What a layer keeps from frame to frame, such as a KV cache: what was there, and what a frame adds."""
+    return bits_to_bytes((layer.n_state_inputs + layer.n_state_outputs) * soc.activation_bits)
+
+
 def _owner(index: int, layer: Layer) -> int:
     """Index of the layer that stores the weights that this one reads."""
     return index if layer.weights_of == OWN else layer.weights_of
@@ -187,6 +203,8 @@ def _why_weights(layer: Layer, soc: SocSpec, resident: bool, left_bytes: int) ->
 
 
 def _why_output(soc: SocSpec, in_sram: bool, n_bytes: int) -> str:
+    if not n_bytes:
+        return ""
     if soc.placement:
         return "given"
     return "fits while it is needed" if in_sram else f"{n_bytes:,} bytes do not fit while it is needed"
@@ -204,7 +222,8 @@ def _buffer_bytes(trace: Trace, soc: SocSpec, capacity: int) -> int:
     return buffer_bytes
 
 
-def _activation_bytes(trace: Trace, soc: SocSpec) -> dict[int, int]:
+def activation_bytes_of(trace: Trace, soc: SocSpec) -> dict[int, int]:
+    """Bytes of the network's input and of every layer's output, by index."""
     elements = {INPUT: trace.n_network_inputs} | {i: layer.n_outputs for i, layer in enumerate(trace.layers)}
     return {index: bits_to_bytes(count * soc.activation_bits) for index, count in elements.items()}
 
@@ -293,9 +312,9 @@ def _require_dram(
                 "SRAM; choose a smaller variant with --variant, raise sram.capacity_kib or lower tiles"
             )
         return
-    spilled = sum(size for index, size in activation_bytes.items() if index not in in_sram)
+    spilled = sum(activation_bytes[index] for index in spilled_together(trace, activation_bytes, in_sram))
     capacity = dram.capacity_bytes(soc.dram)
-    needed = trace.file_bytes + spilled
+    needed = trace.file_bytes + spilled + sum(state_bytes(layer, soc) for layer in trace.layers)
     if needed > capacity:
         raise SimulationError(
             f"{trace.network}, {trace.variant}: needs {needed:,} bytes, the DRAM of {soc.name} has {capacity:,}; "

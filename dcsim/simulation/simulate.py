@@ -15,10 +15,10 @@ from dcsim.soc import dram, pe_array
 from dcsim.soc.ledger import LedgerRow
 from dcsim.soc.spec import FixedPlacement, OperatingPoint, SocSpec, load_soc
 from dcsim.traces.trace import Trace
-from dcsim.units import ps_to_s, s_to_ps
+from dcsim.units import PS_PER_S, ps_to_s, s_to_ps
 
 Engine = Literal["event", "analytic"]
-LEAST_FPS = 1e-6
+LEAST_FPS, MOST_FPS = 1e-6, float(PS_PER_S)  # a frame a fortnight; a frame at every step of the clock
 PERIODIC = Arrivals()
 
 
@@ -64,9 +64,9 @@ def simulate(
 
 
 def require_fps(fps: float) -> None:
-    """Refuse a frame rate that is not a positive number, or less than a frame a fortnight. Raises SimulationError."""
-    if not LEAST_FPS <= fps < float("inf"):
-        raise SimulationError(f"fps must be a positive number of at least {LEAST_FPS:g}, found {fps:g}")
+    """Refuse a frame rate below LEAST_FPS or above MOST_FPS, and what is no number. Raises SimulationError."""
+    if not LEAST_FPS <= fps <= MOST_FPS:
+        raise SimulationError(f"fps must be a number from {LEAST_FPS:g} to {MOST_FPS:g}, found {fps:g}")
 
 
 def _points(soc: SocSpec) -> tuple[OperatingPoint, ...]:

@@ -223,6 +223,7 @@ class Trace:
             raise TraceError(f"{path}: columns are missing or of another type: {error}") from error
         if not intact:
             raise TraceError(f"{path}: the content does not match its SHA-256: the file was altered")
+        _require_sound(path, trace)
         for index, layer in enumerate(trace.layers):
             if not all(INPUT <= producer < index for producer in layer.producers):
                 raise TraceError(f"{path}: layer {layer.name} reads what no layer before it has made")
@@ -272,6 +273,38 @@ def _layer(row: dict[str, Any]) -> Layer:
     for key in ("input_shapes", "output_shapes"):
         values[key] = tuple(map(tuple, row[key]))
     return Layer(**values)
+
+
+def _require_sound(path: Path | str, trace: Trace) -> None:
+    """Refuse figures that no network has, as another tool may have written them. Raises TraceError."""
+    stored = trace.header_bytes + sum(layer.stored_bytes for layer in trace.layers)
+    error = trace.test_error
+    faults = {
+        f"batch must be 1 or more, found {trace.batch}": trace.batch < 1,
+        f"test_error must be from 0 to 1 or null, found {error}": error is not None and not 0 <= error <= 1,
+        f"file_bytes must be at least what layers and header store, {stored}; found {trace.file_bytes}": (
+            trace.file_bytes < stored
+        ),
+    }
+    for layer in trace.layers:
+        pairs = {
+            "n_macs": (layer.n_macs_nonzero, layer.n_macs_dense),
+            "n_weights": (layer.n_weights_nonzero, layer.n_weights),
+        }
+        for name, (nonzero, whole) in pairs.items():
+            faults[f"layer {layer.name}: {name}: {nonzero} nonzero of {whole}"] = not 0 <= nonzero <= whole
+        numbers = (
+            layer.n_steps - 1,
+            layer.n_alu_ops,
+            layer.n_inputs,
+            layer.n_outputs,
+            layer.stored_bytes,
+            layer.read_bytes,
+        )
+        faults[f"layer {layer.name}: a count is negative, or n_steps is 0"] = min(numbers) < 0
+    for fault, found in faults.items():
+        if found:
+            raise TraceError(f"{path}: not a trace of a network: {fault}")
 
 
 def consumers(trace: Trace) -> Iterator[tuple[int, int]]:

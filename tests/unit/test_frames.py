@@ -151,6 +151,25 @@ def test_arrivals_before_the_first_period_are_like_any_other() -> None:
     assert figures(served((-5, 0, 20), 10, deadline_ps=10)) == (10, 15, 15, 1, 1)
 
 
+@pytest.mark.parametrize("kind", ["periodic", "jittered", "poisson"])
+def test_times_that_64_bits_do_not_hold_are_no_others(kind: Any) -> None:
+    """A frame a minute, a million of them: 1.9 years, in which none waits but those that come together."""
+    a_minute_ps = 60 * 10**12
+    arrivals = Arrivals(kind, 1_000_000)
+    at_ps = arrivals.times_ps(a_minute_ps)
+    assert at_ps[-1] > 2**63
+    assert (at_ps[1:] >= at_ps[:-1]).all()
+    queue = serve(arrivals, a_minute_ps, 432, a_minute_ps)
+    assert (queue.latency_p50_ps, queue.latency_p95_ps, queue.latency_p99_ps, queue.n_misses) == (432, 432, 432, 0)
+
+
+def test_a_backlog_that_64_bits_do_not_hold_is_counted() -> None:
+    a_day_ps = 86_400 * 10**12
+    queue = serve(Arrivals(n_frames=1000), PERIOD_PS, a_day_ps, a_day_ps)
+    assert queue.latency_p99_ps == 990 * a_day_ps - 989 * PERIOD_PS
+    assert (queue.n_misses, queue.n_waiting_most) == (999, 999)
+
+
 def test_a_queue_remembers_what_it_was_asked() -> None:
     arrivals = Arrivals("poisson", n_frames=7, seed=3)
     queue = serve(arrivals, PERIOD_PS, 1000, deadline_ps=2000)

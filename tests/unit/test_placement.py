@@ -164,6 +164,20 @@ def test_a_network_larger_than_the_dram_is_refused(trace: Trace, needed: str) ->
         place(trace, chip({"sram.capacity_kib": 8}))
 
 
+def test_room_in_dram_is_used_again_when_an_activation_has_been_read() -> None:
+    # five outputs of 106,496 bytes that do not fit on chip, of which two are there at a time
+    layers = [linear(str(place), 2, 2, m=13 * 1024, producers=(place - 1,)) for place in range(5)]
+    assert place(network(*layers, file_bytes=1_048_576 - 2 * 106_496), chip({"sram.capacity_kib": 8}))
+    with pytest.raises(SimulationError, match="needs 1,048,577 bytes"):
+        place(network(*layers, file_bytes=1_048_577 - 2 * 106_496), chip({"sram.capacity_kib": 8}))
+
+
+def test_what_is_kept_between_frames_needs_room_in_dram() -> None:
+    cached = replace(linear("a", 2, 2), n_state_inputs=1000, n_state_outputs=24)
+    with pytest.raises(SimulationError, match="needs 1,048,577 bytes"):
+        place(network(cached, file_bytes=1_048_577 - 4096), chip())
+
+
 def test_a_network_as_large_as_the_dram_is_placed() -> None:
     placement = place(network(linear("a", 512, 512)), chip({"sram.capacity_kib": 8}))
     assert placement.dram_bytes_per_frame == 1_048_576

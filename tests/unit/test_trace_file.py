@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -149,6 +150,28 @@ def test_another_schema_version_is_refused(saved: Path) -> None:
     pq.write_table(table.replace_schema_metadata({"dcsim": json.dumps(about | {"schema": 1})}), saved)
     with pytest.raises(TraceError, match="another schema; this dcsim reads version 2"):
         Trace.load(saved)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"batch": 0}, "batch must be 1 or more, found 0"),
+        ({"test_error": -5.0}, "test_error must be from 0 to 1 or null, found -5.0"),
+        ({"file_bytes": 10}, "file_bytes must be at least what layers and header store"),
+    ],
+)
+def test_figures_that_no_network_has_are_refused(changes: dict[str, Any], said: str, tmp_path: Path) -> None:
+    replace(TRACE, **changes).save(tmp_path / "odd.parquet")
+    with pytest.raises(TraceError, match=said):
+        Trace.load(tmp_path / "odd.parquet")
+
+
+@pytest.mark.parametrize("changes", [{"n_steps": 0}, {"n_weights_nonzero": 10**9}, {"n_macs_nonzero": -1}])
+def test_counts_that_no_layer_has_are_refused(changes: dict[str, int], tmp_path: Path) -> None:
+    layers = (replace(TRACE.layers[0], **changes), *TRACE.layers[1:])
+    replace(TRACE, layers=layers).save(tmp_path / "odd.parquet")
+    with pytest.raises(TraceError, match=f"layer {TRACE.layers[0].name}: "):
+        Trace.load(tmp_path / "odd.parquet")
 
 
 def test_missing_columns_are_refused(saved: Path) -> None:
