@@ -87,7 +87,7 @@ def serve(arrivals: Arrivals, period_ps: int, service_ps: int, deadline_ps: int)
     """Serve frames in order of arrival, one at a time (Lindley, Proc. Camb. Phil. Soc. 48, 1952)."""
     arrival_ps = arrivals.times_ps(period_ps)
     integer = _integer(len(arrival_ps) * service_ps)
-    before_ps = np.arange(len(arrival_ps)).astype(integer) * service_ps  # service of all frames before
+    before_ps: Times = np.arange(len(arrival_ps)).astype(integer) * service_ps  # service of all frames before
     end_ps = before_ps + service_ps + np.maximum.accumulate(arrival_ps - before_ps)
     latency_ps = end_ps - arrival_ps
     n_started = np.searchsorted(end_ps - service_ps, arrival_ps, side="right")

@@ -66,7 +66,7 @@ def simulate(
 def require_fps(fps: float) -> None:
     """Refuse a frame rate below LEAST_FPS or above MOST_FPS, and what is no number. Raises SimulationError."""
     if not LEAST_FPS <= fps <= MOST_FPS:
-        raise SimulationError(f"fps must be a number from {LEAST_FPS:g} to {MOST_FPS:g}, found {fps:g}")
+        raise SimulationError(f"fps must be a positive number from {LEAST_FPS:g} to {MOST_FPS:g}, found {fps:g}")
 
 
 def _points(soc: SocSpec) -> tuple[OperatingPoint, ...]:
