@@ -22,6 +22,8 @@ OBJECTIVES = (
     "sram_bytes",
 )
 MORE_IS_BETTER = frozenset({"sustainable_fps"})
+#: axes along which a network is traced anew, which a trace that was saved cannot be
+OF_A_NETWORK = ("network", "recipe", "variant", "batch", "context", "tokens")
 
 
 class Range(Spec):
@@ -98,7 +100,8 @@ class SweepSpec(SourcedSpec):
 
     Attributes:
         network: one of models/, `module:callable`, or the path of a table of layers.
-        traces: saved traces instead of a network.
+        traces: saved traces instead of a network; several are an axis of their own, and none of the axes `variant`,
+            `recipe`, `batch`, `context` and `tokens` goes with them.
         soc: a chip of configs/soc/ or a path; axes change its numbers.
         fps: inferences per second.
         variants: storage variants of the network.
@@ -131,6 +134,12 @@ class SweepSpec(SourcedSpec):
         twice = sorted({path for path in paths if paths.count(path) > 1})
         if twice:
             raise ValueError(f"axes must differ, {', '.join(twice)} is there twice")
+        fixed = [path for path in paths if path in OF_A_NETWORK]
+        if self.traces and (fixed or self.variants != VARIANTS):
+            raise ValueError(
+                f"a saved trace cannot be turned along {', '.join(fixed or ['variants'])}: give `network:` instead of "
+                "`traces:`, or list a saved trace of each"
+            )
         if bool(self.traces) == bool(self.network or "network" in paths):
             raise ValueError("a sweep has a network, or an axis of networks, or a list of traces")
         unknown = sorted(set(self.objectives) - set(OBJECTIVES))

@@ -193,6 +193,22 @@ def test_a_sweep_that_cannot_be_is_named_with_its_line(text: str, line: str) -> 
     assert line in refusal(text)
 
 
+@pytest.mark.parametrize("path", ["variant", "recipe", "batch", "context", "tokens", "network"])
+def test_a_saved_trace_is_not_turned_along_what_makes_a_trace(path: str) -> None:
+    traces = SWEEP.replace("network: lenet-5", "traces: [dense.parquet, huffman.parquet]")
+    why = f"a saved trace cannot be turned along {path}: give `network:` instead of `traces:`"
+    for axis in (f"{{path: {path}, values: [1]}}", f"zip: [{{path: {path}, values: [1]}}, {{path: a, values: [1]}}]"):
+        (line,) = refusal(f"{traces}  - {axis}\n")
+        assert line.startswith(f"own.yaml:1: (the file): {why}")
+
+
+def test_a_saved_trace_has_the_variant_that_it_has() -> None:
+    traces = SWEEP.replace("network: lenet-5", "traces: [huffman.parquet]")
+    (line,) = refusal(traces + "variants: [dense]\n")
+    assert "a saved trace cannot be turned along variants: give `network:` instead of `traces:`" in line
+    assert read(traces).traces == ("huffman.parquet",)
+
+
 def test_an_unknown_variant_is_answered_with_a_near_one() -> None:
     (line, *_) = refusal(SWEEP + "variants: [dens]\n")
     assert line.startswith("own.yaml:7: variants.0: ")
