@@ -1,5 +1,6 @@
 """Where the joules of a frame go."""
 
+import re
 from typing import TYPE_CHECKING
 
 from dcsim.plots.style import COLOURS, LABELS, TEXT_PT, in_units, legend_below, new_figure, si, tidy
@@ -54,20 +55,35 @@ def by_layer(result: "RunResult", title: str) -> "Figure":
     tidy(axes, x="energy per frame")
     axes.invert_yaxis()
     axes.set_xlim(0, max(lefts) * 1.25 or 1)
-    in_units(axes.xaxis, "J")
+    in_units(axes.xaxis, "J", 2)
     legend_below(figure, handles)
     return figure
 
 
 def _by_layer(result: "RunResult") -> dict[str, dict[str, float]]:
-    """Energy by component [pJ] of each bar: layers in their order, what many small ones take, what time takes."""
+    """Energy by component [pJ] of each bar: layers in their order, what time takes.
+
+    Of many layers, those whose names differ in numbers only share a bar, and then the small ones.
+    """
     spent = {use.layer: dict.fromkeys(COMPONENTS, 0.0) for use in result.layers}
     static = dict.fromkeys(COMPONENTS, 0.0)
     for row in result.ledger:
         spent.get(row.layer, static)[row.component] += row.energy_pj
+    if len(spent) > MOST_BARS:
+        spent = _alike(spent)
     largest = sorted(spent, key=lambda layer: -sum(spent[layer].values()))[:MOST_BARS]
     if len(spent) > len(largest):
         others = [energies for layer, energies in spent.items() if layer not in largest]
         spent = {layer: energies for layer, energies in spent.items() if layer in largest}
         spent[f"{len(others)} others"] = {name: sum(each[name] for each in others) for name in COMPONENTS}
     return {**spent, "paid by time": static}
+
+
+def _alike(spent: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    """Sums over layers of one name: `block.*.query` stands for that layer of all blocks."""
+    sums: dict[str, dict[str, float]] = {}
+    for layer, energies in spent.items():
+        total = sums.setdefault(re.sub(r"\d+", "*", layer), dict.fromkeys(COMPONENTS, 0.0))
+        for component, pj in energies.items():
+            total[component] += pj
+    return sums

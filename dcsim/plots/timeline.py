@@ -129,4 +129,4 @@ def _name(resource: str) -> str:
 
 
 def _why_empty(mine: npt.NDArray[np.bool_]) -> str:
-    return "takes no time" if mine.any() else "costs nothing"
+    return "takes no time" if mine.any() else "not used"

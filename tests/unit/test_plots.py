@@ -161,11 +161,20 @@ def test_bars_of_the_layers_add_up_to_the_energy() -> None:
 
 
 def test_many_layers_are_the_largest_and_the_rest() -> None:
-    chain = [linear(f"fc{n}", 8, 8, producers=(n - 1,)) for n in range(30)]
+    chain = [linear("x" * (n + 1), 8, 8, producers=(n - 1,)) for n in range(30)]
     result = simulate(network(*chain), chip(), 1000)
     axes = result.plot.energy().axes[0]
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert (len(names), names[-2:]) == (16, ["16 others", "paid by time"])
+    joules = sum(bar.get_width() for container in axes.containers for bar in container)
+    assert joules == pytest.approx(result.energy_pj_per_frame / 1e12)
+
+
+def test_many_layers_whose_names_differ_in_numbers_only_share_a_bar() -> None:
+    chain = [linear(f"block{n // 2}.{'qk'[n % 2]}", 8, 8, producers=(n - 1,)) for n in range(30)]
+    result = simulate(network(*chain), chip(), 1000)
+    axes = result.plot.energy().axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["block*.q", "block*.k", "paid by time"]
     joules = sum(bar.get_width() for container in axes.containers for bar in container)
     assert joules == pytest.approx(result.energy_pj_per_frame / 1e12)
 
