@@ -195,7 +195,9 @@ def parse_spec(spec_class: type[S], text: str, origin: str) -> S:
         # JSON mode is strict about numbers and text, yet takes a list for a tuple.
         spec = spec_class.model_validate_json(json.dumps(tree))
     except ValidationError as error:
-        found = [_fault(fault, tree, lines, origin, spec_class) for fault in error.errors()]
+        placed = [fault_of(fault, tree, spec_class) for fault in error.errors()]
+        at_line = [(_line(path, lines), path, message) for path, message in placed]
+        found = [(line, f"{origin}:{line}: {dotted(path)}: {message}") for line, path, message in at_line]
         missing = [dotted(fault["loc"]) for fault in error.errors() if fault["type"] == "missing"]
         faults = [fault for fault in faults if not any(f": sources.{path}" in fault[1] for path in missing)]
         named = {message.split(": ")[1] for _, message in faults}
@@ -217,7 +219,8 @@ def _source_faults(tree: Tree, lines: Lines, origin: str) -> list[Fault]:
     return faults
 
 
-def _fault(fault: Any, tree: Tree, lines: Lines, origin: str, spec_class: type[Spec]) -> Fault:
+def fault_of(fault: Any, tree: Tree, spec_class: type[Spec]) -> tuple[tuple[str | int, ...], str]:
+    """Of a fault that pydantic found its path in the tree, and what was expected there and found."""
     path = _path_in_file(fault["loc"], tree, names_a_key=fault["type"] in ("missing", "extra_forbidden"))
     kind, context = fault["type"], fault.get("ctx", {})
     if kind == "missing":
@@ -237,8 +240,7 @@ def _fault(fault: Any, tree: Tree, lines: Lines, origin: str, spec_class: type[S
     else:
         expected = re.sub(r"^(Input|Value|\w+) should (be|have) ", "", fault["msg"])
         message = f"expected {expected}, found {describe(fault['input'])}"
-    line = _line(path, lines)
-    return line, f"{origin}:{line}: {dotted(path)}: {message}"
+    return path, message
 
 
 def _path_in_file(location: tuple[str | int, ...], tree: Tree, names_a_key: bool) -> tuple[str | int, ...]:
@@ -247,7 +249,7 @@ def _path_in_file(location: tuple[str | int, ...], tree: Tree, names_a_key: bool
     for position, part in enumerate(location):
         last = position == len(location) - 1
         present = (isinstance(tree, dict) and part in tree) or (
-            isinstance(tree, list) and isinstance(part, int) and part < len(tree)
+            isinstance(tree, list | tuple) and isinstance(part, int) and part < len(tree)
         )
         if present:
             tree = tree[part]

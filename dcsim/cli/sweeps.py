@@ -42,6 +42,7 @@ def sweep(
     from dcsim.explore.sweep_spec import load_sweep
     from dcsim.report.sweeps import (
         expectation,
+        require_sound,
         sensitivity_table,
         sweep_lines,
         sweep_rows,
@@ -69,11 +70,12 @@ def sweep(
     rows, screen = sweep_rows(found), console()
     for line in sweep_lines(found, rows):
         screen.print(line, soft_wrap=True)
+    if table and found.n_points:
+        write_table(found, table)
+    require_sound(found, rows)
     if found.n_points:
         screen.print(sweep_table(found, rows))
         screen.print(sensitivity_table(found, rows))
-    if table and found.n_points:
-        write_table(found, table)
     if plot and found.n_points:
         from dcsim.plots.style import save_figure
 

@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from dcsim.errors import ConfigError, DcsimError, SimulationError
 from dcsim.explore.bisection import search, values_between
+from dcsim.explore.chips import chip_at
 from dcsim.explore.fit import highest_fps
-from dcsim.explore.rows import chip_at
 from dcsim.simulation.placement import INPUT_NAME, place
 from dcsim.simulation.simulate import Engine, simulate
 from dcsim.soc.spec import CactiSram, FixedPlacement, SocSpec, load_soc

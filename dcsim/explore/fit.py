@@ -14,7 +14,7 @@ from dcsim.errors import ConfigError, DcsimError, SimulationError
 from dcsim.explore.bisection import Search, Value, search, spread, values_between
 from dcsim.explore.budget import Budget, check, load_budget
 from dcsim.explore.checks import Check
-from dcsim.explore.rows import chip_at
+from dcsim.explore.chips import chip_at
 from dcsim.simulation.simulate import Engine, require_fps, simulate
 from dcsim.soc.dram_spec import BankedDram
 from dcsim.soc.spec import SocSpec, load_soc

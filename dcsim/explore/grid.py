@@ -113,12 +113,12 @@ class Grid:
 
 
 def _column(axis: Axis, usual: Any) -> Column:
-    """Values of an axis as an array of bool, int64, float64, or object where some are words."""
+    """Values of an axis as an array of bool, int64, float64, or object where only some are words or switches."""
     values = axis.points()
-    if any(isinstance(value, str) for value in values):
-        return np.array(values, object)
     if all(isinstance(value, bool) for value in values):
         return np.array(values, np.bool_)
+    if any(isinstance(value, str | bool) for value in values):  # a switch among numbers would become one
+        return np.array(values, object)
     if isinstance(usual, float):
         return np.array(values, np.float64)
     if isinstance(usual, int) and axis.values is None:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from dcsim import __version__
 from dcsim.config import describe, did_you_mean
 from dcsim.errors import ConfigError
+from dcsim.explore.chips import refusal
 from dcsim.explore.grid import Constraint, Grid, Ints
 from dcsim.explore.keys import KEY, leaf_hashes, total
 from dcsim.explore.store import Store
@@ -99,8 +100,8 @@ def make_plan(spec: SweepSpec, folder: Path, listener: Listener = SILENT) -> Pla
         folder: where the traces are saved.
 
     Raises:
-        DcsimError: an unknown path or name, a constraint that cannot be read, a folder of another sweep, a network that
-            cannot be traced.
+        DcsimError: an unknown path or name, a value that no chip of the sweep can have, a constraint that cannot be
+            read, a folder of another sweep, a network that cannot be traced.
     """
     socs = {name: load_soc(name) for name in _soc_names(spec)}
     usual = _usual(socs) | {"fps": spec.fps}
@@ -111,6 +112,7 @@ def make_plan(spec: SweepSpec, folder: Path, listener: Listener = SILENT) -> Pla
         first = Axis(path=implied, values=spec.traces or spec.variants)
         spec = spec.model_copy(update={"axes": (first, *spec.axes)})
     grid = Grid.of(spec, usual | {"batch": 1, "context": 0, "tokens": 1})
+    _require_values(spec, grid, socs, _usual(socs))
     known = usual | {axis.path: None for axis in spec.single_axes}
     constraints = tuple(Constraint.of(text, known) for text in spec.constraints)
     plan = Plan(spec, grid, constraints, {}, socs)
@@ -148,6 +150,24 @@ def _require_axes(spec: SweepSpec, usual: Mapping[str, Any]) -> None:
             if least is not None and (isinstance(value, bool | str) or value < least):
                 found = describe(value)
                 raise ConfigError(f"sweep {spec.name}: {axis.path} takes numbers from {least:g} on, found {found}")
+
+
+def _require_values(spec: SweepSpec, grid: Grid, socs: Mapping[str, SocSpec], usual: Mapping[str, Any]) -> None:
+    """Refuse values that every chip refuses by themselves. Of a range the ends tell: what a number may be has bounds.
+
+    Args:
+        usual: leaves of all chips.
+    """
+    listed = {axis.path for axis in spec.single_axes if axis.values}
+    faults = []
+    of_a_chip = {path: column for axis in grid.axes for path, column in axis.items() if path in usual}
+    for path, column in of_a_chip.items():
+        values = dict.fromkeys(column.tolist()) if path in listed else (column.min().item(), column.max().item())
+        for value in values:
+            found = [refusal(soc, path, value) for soc in socs.values()]
+            faults += [f"sweep {spec.name}: {path}: {found[0]}"] if all(found) else []
+    if faults:
+        raise ConfigError("\n".join(faults))
 
 
 def _save_traces(spec: SweepSpec, grid: Grid, folder: Path, listener: Listener) -> dict[TraceName, SavedTrace]:

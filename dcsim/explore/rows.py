@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ValidationError
 
-from dcsim.errors import ConfigError, DcsimError
+from dcsim.errors import DcsimError
+from dcsim.explore.chips import chip_at
 from dcsim.explore.grid import Column, Ints
 from dcsim.explore.plan import Plan
 from dcsim.simulation.simulate import simulate
@@ -146,32 +146,6 @@ def _at_once(trace: Trace, soc: SocSpec, axes: Mapping[str, Column], fps: Floats
     rows |= {"operating_clock_hz": found.clock_hz, "operating_volts": found.volts, "sram_bytes": found.peak_sram_bytes}
     yield places[sound], {name: values[sound] for name, values in rows.items()}
     yield places[~sound], {"error": np.array([*found.faults, ""], object)[found.fault_index[~sound]]}
-
-
-def chip_at(soc: SocSpec, values: Mapping[str, Any]) -> SocSpec:
-    """The chip with other values by dotted path, checked as its YAML would be. Raises ConfigError when it cannot be."""
-    tree = soc.model_dump(exclude={"sources"})
-    for path, value in values.items():
-        tree = _changed(tree, path.split("."), value, path)
-    try:
-        return SocSpec.model_validate(tree)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(step) for step in first["loc"]) or "the chip"
-        found = "" if isinstance(first["input"], dict) else f", found {first['input']!r}"
-        raise ConfigError(f"{where}: {first['msg'].removeprefix('Value error, ')}{found}") from error
-
-
-def _changed(tree: Any, steps: list[str], value: Any, path: str) -> Any:
-    """A tree of mappings and lists with another value at the end of these steps."""
-    if not steps:
-        return value
-    if isinstance(tree, dict) and steps[0] in tree:
-        return tree | {steps[0]: _changed(tree[steps[0]], steps[1:], value, path)}
-    if isinstance(tree, tuple) and steps[0] in map(str, range(len(tree))):
-        at = int(steps[0])
-        return (*tree[:at], _changed(tree[at], steps[1:], value, path), *tree[at + 1 :])
-    raise ConfigError(f"the chip has no {path}")
 
 
 def _why(error: Exception) -> str:

@@ -101,6 +101,13 @@ def sweep_lines(found: "Sweep", rows: "pd.DataFrame") -> list[str]:
     return lines
 
 
+def require_sound(found: "Sweep", rows: "pd.DataFrame") -> None:
+    """Refuse a whole sweep of which no point can be. Raises ConfigError."""
+    if found.share.of == 1 and found.n_points and rows["error"].all():
+        name, folder = found.plan.spec.name, found.store.folder
+        raise ConfigError(f"sweep {name}: none of its points can be, see above why; the rows are in {folder}")
+
+
 def sweep_table(found: "Sweep", rows: "pd.DataFrame") -> Table:
     """The Pareto front over the sweep's objectives, the best of the first objective on top."""
     from dcsim.explore.front import pareto

@@ -138,7 +138,8 @@ def _changed(soc: SocSpec, key: str, values: Mapping[str, Any]) -> Any:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(step) for step in (key, *first["loc"]))
-        return Fault(f"{where}: {first['msg']}, found {first['input']!r}")
+        found = "" if isinstance(first["input"], dict) else f", found {first['input']!r}"
+        return Fault(f"{where}: {first['msg'].removeprefix('Value error, ')}{found}")
 
 
 def _does_not_fit(soc: SocSpec, key: str, part: Any) -> str | None:

@@ -111,6 +111,18 @@ def test_points_that_cannot_be_are_told_and_are_no_fault(dcsim: Dcsim, tmp_path:
     assert {why.split(" ")[0] for _, why in faults} == {"sram.cacti45:", "mobile45:"}
 
 
+def test_a_sweep_of_which_no_point_can_be_is_bad_input_and_keeps_its_rows(dcsim: Dcsim, tmp_path: Path) -> None:
+    (tmp_path / "faulty.yaml").write_text(SMALL.replace("[128, 256, 512]", "[4]"))
+    done = dcsim("sweep", "faulty.yaml", "-o", "out", "--workers", 1, "--table", "all.csv")
+    assert done.returncode == 2
+    assert "30 points cannot be: sram.cacti45: capacity_kib: expected 8 to 8192" in done.stdout
+    assert "error: sweep small: none of its points can be, see above why; the rows are in out" in done.stderr
+    assert n_done(tmp_path / "out") == 30
+    assert len((tmp_path / "all.csv").read_text().splitlines()) == 31
+    share = dcsim("sweep", "faulty.yaml", "-o", "out", "--workers", 1, "--shard", "1/2")
+    assert share.returncode == 0, share.stderr  # the other may have points that can be
+
+
 # --- slips -------------------------------------------------------------------------------------------------------------
 
 
@@ -138,6 +150,7 @@ def test_points_that_cannot_be_are_told_and_are_no_fault(dcsim: Dcsim, tmp_path:
         ("variants: [dense, huffman]", "variants: [huffmann]", "small.yaml:6: variants.0: "),
         ("stop: 10000, n: 5", "stop: 0, n: 5", "small.yaml:10: axes.2: a log_range goes between positive numbers"),
         ("[nominal, auto, 0]", "[]", "small.yaml:9: axes.1.values: expected at least 1 item"),
+        ("path: sram.capacity_kib, values: [128", "path: clock_hz, values: [abc", "clock_hz: expected a valid integer"),
         ("128, 256", "128.5, 256", "sram.capacity_kib takes whole numbers, found 128.5"),
     ],
 )
