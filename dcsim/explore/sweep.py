@@ -19,6 +19,7 @@ from dcsim.explore.rows import failed_rows, rows_of
 from dcsim.explore.store import Store, frame_of, missing, places
 from dcsim.explore.sweep_spec import SweepSpec, load_sweep
 from dcsim.prepare import SILENT, Listener
+from dcsim.units import ceil_div
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from dcsim.explore.answers import Sensitivity
     from dcsim.plots.sweeps import SweepPlots
 
-#: points of a shard: seconds of work, so that starting it is a small part and losing it a small loss
+#: most points of a shard: seconds of work, so that starting it is a small part and losing it a small loss
 POINTS_A_SHARD: dict[str, int] = {"analytic": 1 << 15, "event": 64}
 
 OneEngine = Literal["analytic", "event"]
@@ -39,6 +40,12 @@ class Share:
 
     place: int = 0
     of: int = 1
+
+    def parts(self, n_points: int, most: int) -> Iterator[slice]:
+        """Its blocks of consecutive points, at most `most` in each: as many as every other share has."""
+        n_blocks = self.of * ceil_div(n_points, self.of * most)
+        for block in range(self.place, n_blocks, self.of):
+            yield slice(block * n_points // n_blocks, (block + 1) * n_points // n_blocks)
 
     @classmethod
     def of_text(cls, text: str) -> "Share":
@@ -158,8 +165,7 @@ def sweep(
         from dcsim.explore.screen import best_points
 
         chosen = best_points(found)
-        step = POINTS_A_SHARD["event"]
-        own = [chosen[start : start + step] for start in range(share.place * step, len(chosen), share.of * step)]
+        own = [chosen[part] for part in share.parts(len(chosen), POINTS_A_SHARD["event"])]
         found = replace(found, replayed=tuple(chosen.tolist()))
         found = _worked_out(found, own, "event", executor, progress)
     return found
@@ -204,9 +210,8 @@ def first_engine(spec: SweepSpec) -> OneEngine:
 
 def blocks(plan: Plan, engine: OneEngine, share: Share = Share()) -> Iterator[Ints]:
     """Points of a share that keep the constraints, in blocks of consecutive ones."""
-    step = POINTS_A_SHARD[engine]
-    for start in range(share.place * step, plan.grid.n_points, share.of * step):
-        points = np.arange(start, min(start + step, plan.grid.n_points))
+    for part in share.parts(plan.grid.n_points, POINTS_A_SHARD[engine]):
+        points = np.arange(part.start, part.stop)
         kept = points[plan.keeps(points)]
         if len(kept):
             yield kept

@@ -145,7 +145,7 @@ def test_progress_goes_from_what_was_there_to_everything() -> None:
     run(share=Share(1, 4))
     told: list[tuple[int, int]] = []
     sweep(spec(), OUT, executor=InProcess(), progress=lambda done, total: told.append((done, total)))
-    assert told == [(4, 15), (8, 15), (12, 15), (15, 15)]
+    assert told == [(4, 15), (7, 15), (11, 15), (15, 15)]
     told.clear()
     sweep(spec(), OUT, executor=InProcess(), progress=lambda done, total: told.append((done, total)))
     assert told == []
@@ -161,21 +161,42 @@ def test_shares_are_all_points_each_once() -> None:
         assert sorted(np.concatenate(shares).tolist()) == [*range(6), *range(9, 15)]
 
 
+@pytest.mark.parametrize(
+    ("n_points", "n_shares"), [(33, 3), (33, 1), (64, 7), (190, 2), (1000, 3), (5, 8), (10**9, 1000)]
+)
+def test_shares_are_even_and_together_the_whole(n_points: int, n_shares: int) -> None:
+    """Also where one block would hold all points."""
+    most = 64 if n_points < 10**6 else 1 << 15
+    shares = [list(Share(place, n_shares).parts(n_points, most)) for place in range(n_shares)]
+    sizes = [sum(part.stop - part.start for part in parts) for parts in shares]
+    assert max(sizes) - min(sizes) <= max(map(len, shares))  # a point a block, as blocks differ by one
+    assert all(0 <= part.stop - part.start <= most for parts in shares for part in parts)
+    parts = sorted((part for parts in shares for part in parts), key=lambda part: (part.start, part.stop))
+    assert (parts[0].start, parts[-1].stop) == (0, n_points)
+    assert all(before.stop == after.start for before, after in pairwise(parts))
+
+
+def test_a_small_sweep_is_shared_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep_module, "POINTS_A_SHARD", {"analytic": 1 << 15, "event": 64})
+    assert [run(engine="event", share=Share(place, 3)).n_done_now for place in range(3)] == [5, 5, 5]
+    assert run(engine="event").n_done_before == 15
+
+
 def test_a_share_has_its_own_table_and_all_of_them_the_whole() -> None:
     parts = [run(share=Share(place, 3)) for place in (2, 0, 1)]
-    assert [part.n_done_now for part in parts] == [4, 7, 4]
-    assert [part.table().num_rows for part in parts] == [4, 7, 4]
+    assert [part.n_done_now for part in parts] == [5, 5, 5]
+    assert [part.table().num_rows for part in parts] == [5, 5, 5]
     whole = run()
     assert (whole.n_done_now, whole.table().num_rows) == (0, 15)
     assert set.union(*map(points_of, parts)) == points_of(whole)
 
 
 def test_a_share_may_be_empty() -> None:
-    found = run(share=Share(6, 7))
+    found = run(share=Share(0, 20))
     assert (found.n_points, found.n_done_now) == (0, 0)
     (line,) = sweep_lines(found, sweep_rows(found))
     assert line.startswith("out: 0 points, 0 found there, 0 worked out in ")
-    assert expectation(found.plan, Share(6, 7), InProcess()) == "no points of 15 combinations are in this share"
+    assert expectation(found.plan, Share(0, 20), InProcess()) == "no points of 15 combinations are in this share"
 
 
 @pytest.mark.parametrize(("text", "share"), [("1/1", Share()), ("1/8", Share(0, 8)), ("8/8", Share(7, 8))])
@@ -265,7 +286,7 @@ def test_what_will_be_done_is_told_before() -> None:
     told = expectation(plan, Share(), LocalPool(3))
     assert told.startswith("12 points of 15 combinations, analytic: about ")
     assert told.endswith(" with 3 processes")
-    assert expectation(plan, Share(1, 2), LocalPool(1)).startswith("5 points of 15 combinations")
+    assert expectation(plan, Share(1, 2), LocalPool(1)).startswith("7 points of 15 combinations")
     with pytest.raises(ConfigError, match="sweep own has no points: no combination keeps its constraints"):
         expectation(make_plan(spec(constraints=["fps < 1"]), OUT), Share(), LocalPool())
 
@@ -334,5 +355,5 @@ def test_points_have_one_order_everywhere() -> None:
     plan = make_plan(spec(), OUT)
     numbers = np.concatenate(list(blocks(plan, "analytic")))
     assert all(before < after for before, after in pairwise(numbers.tolist()))
-    assert [len(block) for block in blocks(plan, "analytic")] == [4, 4, 4, 3]
-    assert [len(block) for block in blocks(plan, "event")] == [2] * 7 + [1]
+    assert [len(block) for block in blocks(plan, "analytic")] == [3, 4, 4, 4]
+    assert [len(block) for block in blocks(plan, "event")] == [1] + [2] * 7
