@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dcsim.soc.dram_controller import DramReplay
 
 SCHEMA_VERSION = 1
+WAITING = "for more than 8 of them and nothing else to do; neither moved nor paid yet"
 
 
 def dram_document(replay: "DramReplay", soc: str, n_outstanding: int | None, idle: str | None) -> dict[str, Any]:
@@ -30,8 +31,9 @@ def dram_document(replay: "DramReplay", soc: str, n_outstanding: int | None, idl
 
 def dram_table(replay: "DramReplay", soc: str) -> Table:
     """One row per figure of a replay."""
+    requests = "1 request" if replay.n_requests == 1 else f"{replay.n_requests:,} requests"
     table = Table(
-        title=f"DRAM of {soc}: {replay.n_requests:,} requests, each for the burst that holds its address",
+        title=f"DRAM of {soc}: {requests}, each for the burst that holds its address",
         title_justify="left",
         title_style="bold",
         box=None,
@@ -53,7 +55,7 @@ def _traffic(replay: "DramReplay") -> Rows:
     n_joined = replay.n_merged_reads + replay.n_merged_writes
     rows = [
         ("cycles", f"{replay.cycles:,}", _time(replay, replay.cycles)),
-        ("bandwidth", quantity(replay.bandwidth_bytes_per_s, "B/s"), "requested bytes over all cycles"),
+        ("bandwidth", quantity(replay.bandwidth_bytes_per_s, "B/s"), "bursts that moved, over all cycles"),
         ("mean read latency", f"{latency_cycles:,.2f} cycles", _time(replay, latency_cycles)),
         ("reads", f"{replay.n_reads:,}", "bursts"),
         ("writes", f"{replay.n_writes:,}", "bursts"),
@@ -61,7 +63,7 @@ def _traffic(replay: "DramReplay") -> Rows:
     optional = [
         ("requests that joined another", n_joined, "for the same burst while it waited"),
         ("reads answered by a waiting write", replay.n_forwarded_reads, ""),
-        ("writes that still wait", replay.n_waiting_writes, "for more, or for their turn"),
+        ("writes that still wait", replay.n_waiting_writes, WAITING),
         ("addresses past the capacity", replay.n_outside, "they wrap around"),
     ]
     return rows + [(name, f"{count:,}", note) for name, count, note in optional if count]

@@ -49,7 +49,7 @@ class DramReplay:
     `cycles` end with the last read returned or the last write accepted, or with the window. Active, idle, power-down
     and self-refresh cycles are summed over ranks. A row hit is an access to a row that was accessed since it was
     opened; a miss found its bank closed, a conflict another row open. Writes that still wait at the end are in no
-    count of commands. `energy_pj` is the device core alone.
+    count of commands. `bandwidth_bytes_per_s` is that of the bursts that moved. `energy_pj` is the device core alone.
     """
 
     cycles: int
@@ -211,6 +211,7 @@ def _summed(
     spent["idle"] = cycles * dram.n_channels * dram.n_ranks - sum(spent.values())
     n_reads_returned = counts["n_reads"] + counts["n_merged_reads"] + counts["n_forwarded_reads"]
     n_writes_accepted = len(requests) - n_reads_returned
+    n_moved = counts["n_reads"] + counts["n_writes"]
     t, i = dram.timing, dram.currents
     each = closed_form.energies(dram)
 
@@ -229,7 +230,7 @@ def _summed(
         power_down_cycles=spent["power_down"],
         self_refresh_cycles=spent["self_refresh"],
         mean_read_latency_cycles=int(totals["latency"]) / n_reads_returned if n_reads_returned else 0.0,
-        bandwidth_bytes_per_s=len(requests) * dram.burst_bytes * PS_PER_S / (cycles * t.tck_ps) if cycles else 0.0,
+        bandwidth_bytes_per_s=n_moved * dram.burst_bytes * PS_PER_S / (cycles * t.tck_ps) if cycles else 0.0,
         energy_pj_by_kind={
             "activate": counts["n_activates"] * each.activate_pj,
             "read": counts["n_reads"] * each.read_pj,
@@ -240,5 +241,5 @@ def _summed(
             "power_down": background_pj(i.idd2p_ma, spent["power_down"]),
             "self_refresh": background_pj(i.idd6_ma, spent["self_refresh"]),
         },
-        io_energy_pj=(counts["n_reads"] + counts["n_writes"]) * each.io_pj,
+        io_energy_pj=n_moved * each.io_pj,
     )

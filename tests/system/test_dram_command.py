@@ -138,6 +138,16 @@ def test_addresses_past_the_capacity_are_said_to_wrap_around(dcsim: Dcsim, tmp_p
     assert done.returncode == 0
     (line,) = [line for line in done.stdout.splitlines() if "past the capacity" in line]
     assert "wrap around" in line
+    assert ": 1 request, each" in done.stdout
+
+
+def test_a_write_that_still_waits_is_explained(dcsim: Dcsim, tmp_path: Path) -> None:
+    (tmp_path / "one.trace").write_text("0x0 WRITE 0\n")
+    done = dcsim("dram", "one.trace", "--cycles", 100_000)
+    assert done.returncode == 0
+    told = dict(line.rstrip().split("  ", 1) for line in done.stdout.splitlines()[2:])
+    assert "neither moved nor paid yet" in told["writes that still wait"]
+    assert told["bandwidth"].split()[:2] == ["0", "B/s"]
 
 
 def test_help_names_the_command_and_its_options(dcsim: Dcsim) -> None:

@@ -138,6 +138,14 @@ def test_a_read_of_a_closed_bank() -> None:
     assert found.bandwidth_bytes_per_s == pytest.approx(32 / (34 * 1.25e-9))
 
 
+def test_what_has_not_moved_is_in_no_bandwidth() -> None:
+    waiting = replay(part(), requests((0, WRITE, 0)), window_cycles=100_000)
+    assert (waiting.n_waiting_writes, waiting.n_writes, waiting.bandwidth_bytes_per_s) == (1, 0, 0.0)
+    joined = replayed((0, READ, 0), (0, READ, 0))  # two requests for one burst
+    assert joined.n_merged_reads == 1
+    assert joined.bandwidth_bytes_per_s == pytest.approx(32 / (joined.cycles * 1.25e-9))
+
+
 def test_energy_of_a_read_by_kind() -> None:
     found = replayed((0, READ, 0))
     kinds = {kind: energy_pj for kind, energy_pj in found.energy_pj_by_kind.items() if energy_pj}
