@@ -213,7 +213,14 @@ def _timeline() -> Spec:
     }
     names: Spec = {
         "data": {"name": "names"},
-        "mark": {"type": "text", "align": "left", "dx": 2, "baseline": "middle", "fontSize": 11},
+        "mark": {
+            "type": "text",
+            "align": "left",
+            "dx": 2,
+            "baseline": "middle",
+            "fontSize": 11,
+            "limit": {"expr": "max(1, scale('x', datum.end_s) - scale('x', datum.start_s) - 4)"},  # its own slice
+        },
         "encoding": {"x": {"field": "start_s", "type": "quantitative"}, "text": {"field": "layer", "type": "nominal"}},
     }
     return {
