@@ -2,6 +2,7 @@
 
 import sys
 import time
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from dcsim.explore.executors import Executor
+    from dcsim.explore.grid import Ints
     from dcsim.explore.plan import Plan
-    from dcsim.explore.sweep import Progress, Share, Sweep
+    from dcsim.explore.sweep import OneEngine, Progress, Share, Sweep
     from dcsim.prepare import Listener
 
 MOST_SHOWN = 12
@@ -28,27 +30,38 @@ TRIED = {"analytic": 1 << 14, "event": 4}
 
 def expectation(plan: "Plan", share: "Share", executor: "Executor") -> str:
     """How many points there are, and how long they take by trying some. Raises ConfigError when there are none."""
-    from dcsim.explore.rows import rows_of
     from dcsim.explore.sweep import blocks, first_engine
 
     engine = first_engine(plan.spec)
-    own = list(blocks(plan, engine, share))
-    n_points = sum(map(len, own))
+    sizes = [len(block) for block in blocks(plan, engine, share)]  # the blocks themselves may be more than memory holds
+    n_points = sum(sizes)
     if not n_points and share.of == 1:
         raise ConfigError(f"sweep {plan.spec.name} has no points: no combination keeps its constraints")
     if not n_points:
         return f"no points of {plan.grid.n_points:,} combinations are in this share"
-    middle = own[len(own) // 2]
-    some = middle[:: max(1, len(middle) // TRIED[engine])][: TRIED[engine]]
+    middle = next(islice(blocks(plan, engine, share), len(sizes) // 2, None))
+    each_s = _each_s(plan, middle, engine)
+    n_workers = min(getattr(executor, "n_workers", 1), len(sizes))
+    processes = f"{n_workers} processes" if n_workers > 1 else "1 process"
+    told = (
+        f"{n_points:,} points of {plan.grid.n_points:,} combinations, {engine}: about {quantity(each_s, 's')} each, "
+        f"{quantity(n_points * each_s / n_workers, 's')} with {processes}, and some seconds to start"
+    )
+    if plan.spec.engine != "screen":
+        return told
+    replay_s = _each_s(plan, middle, "event")
+    return f"{told}; then the best and those beside them are replayed, about {quantity(replay_s, 's')} each"
+
+
+def _each_s(plan: "Plan", points: "Ints", engine: "OneEngine") -> float:
+    """Seconds that a further point takes, by trying some of these."""
+    from dcsim.explore.rows import rows_of
+
+    some = points[:: max(1, len(points) // TRIED[engine])][: TRIED[engine]]
     rows_of(plan, some[:1], engine)  # compiled code is loaded, traces are read
     started = time.monotonic()
     rows_of(plan, some, engine)
-    each_s = (time.monotonic() - started) / len(some)
-    n_workers = getattr(executor, "n_workers", 1)
-    return (
-        f"{n_points:,} points of {plan.grid.n_points:,} combinations, {engine}: about {quantity(each_s, 's')} each, "
-        f"{quantity(n_points * each_s / n_workers, 's')} with {n_workers} process{'es' if n_workers > 1 else ''}"
-    )
+    return (time.monotonic() - started) / len(some)
 
 
 def watched(listener: "Listener") -> "Progress":

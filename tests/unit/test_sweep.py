@@ -2,6 +2,8 @@
 
 import io
 import json
+import re
+import tracemalloc
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -285,10 +287,31 @@ def test_what_will_be_done_is_told_before() -> None:
     plan = make_plan(spec(constraints=["sram.capacity_kib != 6"]), OUT)
     told = expectation(plan, Share(), LocalPool(3))
     assert told.startswith("12 points of 15 combinations, analytic: about ")
-    assert told.endswith(" with 3 processes")
+    assert told.endswith(" with 3 processes, and some seconds to start")
+    assert " with 4 processes, " in expectation(plan, Share(), LocalPool(9))  # no more than there are blocks
     assert expectation(plan, Share(1, 2), LocalPool(1)).startswith("7 points of 15 combinations")
     with pytest.raises(ConfigError, match="sweep own has no points: no combination keeps its constraints"):
         expectation(make_plan(spec(constraints=["fps < 1"]), OUT), Share(), LocalPool())
+
+
+def test_replays_that_a_screen_adds_are_told_before() -> None:
+    told = expectation(make_plan(spec(engine="screen"), OUT), Share(), LocalPool(1))
+    replays = re.search(r"; then the best and those beside them are replayed, about ([0-9.]+) (.?s) each$", told)
+    assert told.startswith("15 points of 15 combinations, analytic: about ")
+    assert replays
+    assert float(replays[1]) > 0
+
+
+def test_ten_million_points_are_counted_without_being_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep_module, "POINTS_A_SHARD", {"analytic": 1 << 15})
+    many = [{"path": path, "range": {"start": 0, "stop": 9, "n": 3163}} for path in ("always_on_mw", "logic.clock_mw")]
+    plan = make_plan(spec(*many), OUT)
+    tracemalloc.start()
+    told = expectation(plan, Share(), LocalPool(1))
+    _, most_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert told.startswith("10,004,569 points of 10,004,569 combinations")
+    assert most_bytes < 40_000_000  # a number each would be 80 MB
 
 
 def test_what_was_found_is_told_with_points_that_cannot_be() -> None:
