@@ -69,7 +69,7 @@ def fit(
 
     Exit code 0: found; 1: no value within the bounds fits; 2: bad input, or evidence is missing.
     """
-    from dcsim.errors import ConfigError, DcsimError
+    from dcsim.errors import ConfigError
     from dcsim.explore.network_knobs import Source, fit_source
     from dcsim.report.answers import fit_document, fit_lines, fit_table, trail_table
     from dcsim.report.terminal import console, listening
@@ -82,8 +82,6 @@ def fit(
     with listening() as listener:
         asked = Source(source, variant.value if variant else None, recipe, data, listener)
         found = fit_source(asked, soc, fps, budget, knob, wanted, lowest, highest, engine.value)
-    if found.nearest and found.nearest.check and found.nearest.check.status == "missing":
-        raise DcsimError(f"evidence is missing for {budget}: {found.nearest.check.name} ({found.nearest.check.why})")
     if json:
         write_json(fit_document(found), json)
     if str(json) != "-":
@@ -169,5 +167,7 @@ def knobs(
     if json:
         write_json(knob_document(found, {**about, "fps": fps, "figure": figure.value}), json)
     if str(json) != "-":
-        console().print(knob_table(found, f"{trace.network}, {trace.variant} on {chip.name} at {fps:g} fps: {figure}"))
+        console().print(
+            knob_table(found, f"{trace.network}, {trace.variant} on {chip.name} at {fps:.10g} fps: {figure}")
+        )
         console().print(knob_line(found), soft_wrap=True)

@@ -111,9 +111,11 @@ def simulate(
 def show_soc(
     name: Annotated[str, typer.Argument(help="A chip of configs/soc/ or the path of a YAML file.")] = "mobile45",
 ) -> None:
-    """Check a chip's YAML and show each number with its source."""
-    from dcsim.report.tables import soc_table
+    """Check a chip's YAML, show each number with its source, and what follows from them."""
+    from dcsim.report.chips import derived_table, soc_table
     from dcsim.report.terminal import console
     from dcsim.soc.spec import load_soc
 
-    console().print(soc_table(load_soc(name)))
+    chip, screen = load_soc(name), console()
+    screen.print(soc_table(chip))
+    screen.print(derived_table(chip))

@@ -53,7 +53,7 @@ class Search(Generic[T]):
 
     Attributes:
         place: the first one that fits; None when none was found.
-        outcome: there; with no such place, of the one that misses least, by the judge.
+        outcome: there; with no such place, of the possible one that misses least, by the judge.
         before: of the place before it, which does not fit, or where that is not possible of the last one tried that is;
             None at the start of the ladder.
         windows: first and last sample of every run of samples that fit, by the guide; impossible ones are no samples.
@@ -125,7 +125,7 @@ def search(n_places: int, samples: Iterable[int], guide: Asking[T], judge: Askin
         before = max((place for place in order if place < start), default=-1)
         start = asked.first(before, start, False)
     else:
-        start = min(order, key=lambda place: (asked(place, False).miss, -place))
+        start = min(possible or order, key=lambda place: (asked(place, False).miss, -place))
     place = _settle(asked, start, n_places) if windows or asked(start, True).fits else None
     found = start if place is None else place
     return Search(

@@ -89,7 +89,7 @@ class Fit:
         found: at the wanted value; None when the budget cannot be met within the bounds.
         beyond: one step further, which does not fit; where the chip cannot be so, the last one tried that can; None at
             a bound.
-        nearest: the attempt that misses least; None when there is an answer.
+        nearest: the attempt that misses least; None when there is an answer, or no value that the chip can have.
         windows: from where to where samples fit.
         monotone: samples change at most once between fitting and not fitting.
         exhaustive: every value within the bounds was tried.
@@ -130,7 +130,7 @@ def fit(
         engine: that has the last word.
 
     Raises:
-        ConfigError: the chip has no such number, or bounds that are none.
+        ConfigError: the chip has no such number, bounds that are none, or a limit for which evidence is missing.
         SimulationError: a frame rate that is not positive.
     """
     require_fps(fps)
@@ -205,12 +205,19 @@ def fit_traces(
 def judged(
     trace: Trace, soc: SocSpec, fps: float, budget: Budget, reference_error: float | None, value: Value, engine: Engine
 ) -> Attempt:
-    """Run it and hold it against the budget. What cannot be run does not fit."""
+    """Run it and hold it against the budget. What cannot be run does not fit.
+
+    Raises:
+        ConfigError: evidence is missing, which no other value would bring.
+    """
     try:
         result = simulate(trace, soc, fps, deadline_s=budget.deadline_s, engine=engine)
     except SimulationError as error:
         return Attempt(value, engine, False, fault=str(error))
     verdict = check(result, budget, trace=trace, soc=soc, reference_error=reference_error)
+    missing = [f"{item.name} ({item.why})" for item in verdict.checks if item.status == "missing"]
+    if missing:
+        raise ConfigError(f"evidence is missing for {budget.name}: {'; '.join(missing)}")
     return Attempt(
         value,
         engine,
@@ -225,13 +232,12 @@ def judged(
 def deciding(checks: Sequence[Check]) -> Check:
     """The check that a verdict hangs on: the failed one furthest over its limit, else the one with least left.
 
-    Evidence that is missing comes first. A figure that there is not, as the latency of frames that queue up, is named
-    only when nothing else fails, and keeping up with the frame rate only when it fails or nothing else is limited.
+    A figure that there is not, as the latency of frames that queue up, is named only when nothing else fails, and
+    keeping up with the frame rate only when it fails or nothing else is limited.
     """
     failed = [item for item in checks if not item.ok]
     pool = (
-        [item for item in failed if item.status == "missing"]
-        or [item for item in failed if item.headroom is not None]
+        [item for item in failed if item.headroom is not None]
         or failed
         or [item for item in checks if item.name != KEEPING_UP]
         or list(checks)
@@ -309,7 +315,7 @@ def _answer(
         question=question,
         found=None if found.place is None else found.outcome,
         beyond=found.before,
-        nearest=found.outcome if found.place is None else None,
+        nearest=found.outcome if found.place is None and found.outcome.possible else None,
         windows=tuple((ladder[first], ladder[end]) for first, end in windows),
         monotone=found.monotone,
         exhaustive=len({*samples}) == len(ladder),

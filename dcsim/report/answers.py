@@ -10,8 +10,8 @@ from rich.text import Text
 
 from dcsim import __version__
 from dcsim.explore.checks import FIGURES
-from dcsim.report.tables import quantity
-from dcsim.units import PJ_PER_J
+from dcsim.report.checks import digits_between, in_unit
+from dcsim.report.tables import number, quantity
 
 if TYPE_CHECKING:
     from dcsim.explore.answers import Sensitivity, Turned
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 DIGITS = 5  # of figures beside a limit that they may be close to
 LEAST_ELASTICITY = 0.001  # knobs that move a figure less are only counted
-REASON = "hangs on"  # the one column that is broken into lines where it is too long
+REASON = "tightest limit, or why not"  # the one column that is broken into lines where it is too long
+COMPARED = (
+    "powers are those at the rate they are compared at: where one begins to need less, or else the highest rate that "
+    "both keep up with; max fps is the highest of the first alone"
+)
 SYNTHETIC = " (synthetic: drawn from published densities)"
 
 
@@ -39,21 +43,12 @@ def _value(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.10g}"
 
 
-def _figure(value: float, unit: str) -> str:
-    """A figure beside its limit."""
-    if unit == "pJ":
-        return quantity(value / PJ_PER_J, "J", DIGITS)
-    if unit == "fps":
-        return f"{value:,.{DIGITS}g} fps"
-    return quantity(value, {"bytes": "B"}.get(unit, unit), DIGITS) if unit else f"{100 * value:.4g} %"
-
-
 # --- fit --------------------------------------------------------------------------------------------------------------
 
 
 def fit_table(found: "Fit") -> Table:
     """The trail in the order of the values; values that hang on the same check are one row."""
-    table = _table(_asked(found.question), found.question.knob, "tried", "", REASON, words=("", REASON))
+    table = _table(_asked(found.question), found.question.knob, "tried", "verdict", REASON, words=("verdict", REASON))
     for run, nearest in _runs(found):
         first, last = run[0].value, run[-1].value
         values = _value(first) if first == last else f"{_value(first)} to {_value(last)}"
@@ -63,7 +58,7 @@ def fit_table(found: "Fit") -> Table:
 
 def trail_table(found: "Fit") -> Table:
     """Every attempt in the order in which it was made."""
-    table = _table("trail", found.question.knob, "engine", "", REASON, words=("engine", "", REASON))
+    table = _table("trail", found.question.knob, "engine", "verdict", REASON, words=("engine", "verdict", REASON))
     for attempt in found.trail:
         table.add_row(_value(attempt.value), attempt.engine, _word(attempt), _reason(attempt))
     return table
@@ -79,9 +74,11 @@ def fit_lines(found: "Fit") -> Iterator[str]:
         else:
             yield f"{_value(found.found.value)} is the bound of the search: no value beyond it was tried"
     else:
-        assert found.nearest, "what was not found has a nearest miss"
         yield f"no {asked.knob} from {_value(asked.lowest)} to {_value(asked.highest)} fits {asked.budget}"
-        yield f"nearest miss {_value(found.nearest.value)}: {_reason(found.nearest)}"
+        if found.nearest:
+            yield f"nearest miss {_value(found.nearest.value)}: {_reason(found.nearest)}"
+        else:
+            yield f"{asked.soc} cannot have any of the values that were tried"
     if not found.monotone:
         windows = [_value(a) if a == b else f"{_value(a)} to {_value(b)}" for a, b in found.windows]
         untried = "" if found.exhaustive else "; values between samples were not tried"
@@ -118,7 +115,7 @@ def _cost(attempt: "Attempt") -> str:
 
 def _asked(asked: "Question") -> str:
     what = f"{asked.network}{f', {asked.variant}' if asked.variant else ''}"
-    rate = "" if asked.fps is None else f" at {asked.fps:g} fps"
+    rate = "" if asked.fps is None else f" at {asked.fps:.10g} fps"
     synthetic = SYNTHETIC if asked.synthetic else ""
     return f"{what} on {asked.soc}{rate}: {asked.wanted} {asked.knob} within {asked.budget}{synthetic}"
 
@@ -130,8 +127,7 @@ def _runs(found: "Fit") -> Iterator[tuple[list["Attempt"], "Attempt"]]:
     """
     attempts = {attempt.value: attempt for attempt in found.trail}
     order = list(attempts) if isinstance(found.question.lowest, str) else sorted(attempts)
-    answer = found.found or found.nearest
-    assert answer, "there is an answer or a nearest miss"
+    answer = found.found or found.nearest or found.trail[0]
     middle = order.index(answer.value)
     for _, members in groupby(order, key=lambda value: _hangs_on(attempts[value])):
         values = list(members)
@@ -156,7 +152,9 @@ def _reason(attempt: "Attempt") -> str:
     bound = "at least" if FIGURES[check.name].at_least else "at most"
     if check.found is None:
         return f"{check.name}: {check.why}"
-    return f"{check.name}: {_figure(check.found, check.unit)}, {bound} {_figure(check.expected, check.unit)}"
+    digits = digits_between(check, DIGITS)
+    found, expected = (in_unit(value, check.unit, digits) for value in (check.found, check.expected))
+    return f"{check.name}: {found}, {bound} {expected}"
 
 
 # --- break-even -------------------------------------------------------------------------------------------------------
@@ -168,22 +166,22 @@ def break_even_tables(found: "BreakEvens") -> Iterator[Table]:
     if found.storage:
         reference = found.storage[0].reference
         table = _table(
-            f"{where}: less power than {reference}",
-            "",
-            "pays",
-            "at",
-            "power",
-            reference,
-            "keeps up with",
-            words=("", "pays"),
+            f"{where}: frame rates at which a variant needs less power than {reference}",
+            "variant",
+            "less power",
+            "compared at",
+            "its power",
+            f"power of {reference}",
+            "max fps",
+            words=("variant", "less power"),
         )
         for each in found.storage:
             table.add_row(*_pays(each))
         yield table
-    title = f"{where}: SRAM for a frame without DRAM traffic, of {found.sram_kib:,} KiB that it has"
-    table = _table(
-        title, "", "SRAM", "a KiB less moves", "pays", "at", "power", "as it is", "keeps up with", words=("", "pays")
-    )
+    now = f"{found.sram_kib:,} KiB"
+    title = f"{where}: least SRAM without DRAM traffic, and when it needs less power than the {now} of the chip"
+    names = ("variant", "SRAM", "DRAM traffic with 1 KiB less", "less power", "compared at", "power with it")
+    table = _table(title, *names, f"power with {now}", "max fps", words=("variant", "less power"))
     moving = {each.reference: each for each in found.moving}
     for on_chip in found.on_chip:
         table.add_row(*_enough(on_chip), *(_pays(moving[on_chip.variant])[1:] if on_chip.variant in moving else ()))
@@ -191,7 +189,9 @@ def break_even_tables(found: "BreakEvens") -> Iterator[Table]:
 
 
 def break_even_lines(found: "BreakEvens") -> Iterator[str]:
-    """What the tables leave out."""
+    """How the tables are read, and what they leave out."""
+    if found.storage or found.moving:
+        yield COMPARED
     for variant, fault in found.faults.items():
         yield f"{variant} does not run: {fault}"
     for on_chip in found.on_chip:
@@ -209,17 +209,17 @@ def _pays(each: "BreakEven") -> list[str]:
     words = {
         "always": "at any rate",
         "never": "never",
-        "from": f"from {each.fps:,.4g} fps" if each.fps else "",
-        "up to": f"up to {each.fps:,.4g} fps" if each.fps else "",
-        "in parts": f"in parts, first at {each.fps:,.4g} fps" if each.fps else "",
+        "from": f"from {number(each.fps, 4)} fps" if each.fps else "",
+        "up to": f"up to {number(each.fps, 4)} fps" if each.fps else "",
+        "in parts": f"in parts, first at {number(each.fps, 4)} fps" if each.fps else "",
     }
     powers = [quantity(watts, "W", 4) for watts in (each.watts, each.reference_watts)]
     return [
         each.design,
         words[each.ahead],
-        f"{each.fps or each.highest_fps:,.4g} fps",
+        f"{number(each.fps or each.highest_fps, 4)} fps",
         *powers,
-        f"{each.design_fps:,.4g} fps",
+        number(each.design_fps, 4),
     ]
 
 

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dcsim.explore.checks import FIGURES, Blame, Check, Knob, Status, Verdict
-from dcsim.report.tables import percent, quantity
+from dcsim.report.tables import number, percent, quantity
 from dcsim.units import PJ_PER_J
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dcsim.simulation.result import RunResult
 
 COLUMNS = ("check", "expected", "found", "headroom", "", "most of it")
+MOST_DIGITS = 15  # that a float has
 STYLES: dict[Status, str] = {"ok": "green", "warn": "yellow", "over": "red", "missing": "red"}
 WORDS: dict[Status, str] = {"ok": "ok", "warn": "warning", "over": "over", "missing": "no evidence"}
 VERDICTS: dict[Status, str] = {
@@ -26,23 +27,30 @@ VERDICTS: dict[Status, str] = {
 }
 
 
-def in_unit(value: float, unit: str) -> str:
-    """A figure of a check as people read it."""
+def in_unit(value: float, unit: str, digits: int = 3) -> str:
+    """A figure of a check as people read it, with at least `digits` digits."""
     if unit == "pJ":
-        return quantity(value / PJ_PER_J, "J")
-    if unit == "fps":
-        return f"{value:,.1f} fps" if abs(value) < 100 else f"{value:,.0f} fps"
-    if unit == "h":
-        return f"{value:,.0f} h"
+        return quantity(value / PJ_PER_J, "J", digits)
+    if unit in ("fps", "h"):
+        return f"{number(value, digits)} {unit}"
     if unit == "x":
         return f"{value:.1f}x"
-    return quantity(value, {"bytes": "B"}.get(unit, unit)) if unit else percent(value)
+    return quantity(value, {"bytes": "B"}.get(unit, unit), digits) if unit else percent(value, digits - 1)
+
+
+def digits_between(item: Check, least: int = 3) -> int:
+    """Digits with which a figure is told apart from the limit that it misses; `least` where it misses none."""
+    if item.found is None or item.ok:
+        return least
+    found, limit = item.found, item.expected
+    enough = (n for n in range(least, MOST_DIGITS + 1) if in_unit(found, item.unit, n) != in_unit(limit, item.unit, n))
+    return next(enough, least)
 
 
 def run_name(result: "RunResult") -> str:
     """What was run on what, and whether it was drawn instead of measured."""
     drawn = " (synthetic)" if result.synthetic else ""
-    return f"{result.network}, {result.variant}{drawn} on {result.soc} at {result.fps:g} fps"
+    return f"{result.network}, {result.variant}{drawn} on {result.soc} at {result.fps:.10g} fps"
 
 
 def title(report: "RunReport") -> str:
@@ -69,7 +77,7 @@ def _row(item: Check) -> list[str]:
     return [
         item.name,
         _expected(item),
-        "-" if item.found is None else in_unit(item.found, item.unit),
+        "-" if item.found is None else in_unit(item.found, item.unit, digits_between(item)),
         "-" if item.headroom is None else _headroom(item.headroom),
         item.status,
         _blamed(item.blame) if item.blame else "-",
@@ -77,17 +85,18 @@ def _row(item: Check) -> list[str]:
 
 
 def _headroom(ratio: float) -> str:
-    """`+99.7 %`; from ten times the limit on, how many times: `118x`."""
-    return f"{100 * ratio:+.1f} %" if ratio < 9 else f"{1 + ratio:,.0f}x"
+    """What is left of the limit, `+99.7 %`, or lacks, `-12.5 %`; from ten times the limit on `+118x` and `-118x`."""
+    return f"{100 * ratio:+.1f} %" if abs(ratio) < 9 else f"{'+' if ratio > 0 else '-'}{1 + abs(ratio):,.0f}x"
 
 
 def _expected(item: Check) -> str:
     bound = "at least" if FIGURES[item.name].at_least else "at most"
     warned = "" if item.warning is None else f"warned {'below' if bound == 'at least' else 'above'} "
+    digits = digits_between(item)
     warning = "" if item.warning is None else warned + in_unit(item.warning, item.unit)
     if item.limit is None:
         return warning
-    return f"{bound} {in_unit(item.limit, item.unit)}" + (f", {warning}" if warning else "")
+    return f"{bound} {in_unit(item.limit, item.unit, digits)}" + (f", {warning}" if warning else "")
 
 
 def _blamed(blame: Blame) -> str:
@@ -109,7 +118,7 @@ def sentence(item: Check) -> str:
 
 def finding(item: Check) -> str:
     """What is found and what was expected, or why there is nothing."""
-    found = "" if item.found is None else f"{in_unit(item.found, item.unit)}, {_expected(item)}"
+    found = "" if item.found is None else f"{in_unit(item.found, item.unit, digits_between(item))}, {_expected(item)}"
     return "; ".join(part for part in (found, item.why) if part)
 
 

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from dcsim.explore.checks import Check, Verdict
     from dcsim.run import RunReport
     from dcsim.simulation.result import RunResult
-    from dcsim.soc.spec import SocSpec
 
-PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"))
+PREFIXES = (
+    *((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, "")),
+    *((1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"), (1e-15, "f")),
+)
 
 
 def quantity(value: float, unit: str, digits: int = 3) -> str:
@@ -37,6 +39,12 @@ def _significant(value: float, digits: int) -> str:
     """`digits` significant digits, never in powers of ten: 12.8, 1.23, 640, 4000."""
     whole = len(str(int(abs(value))))
     return f"{value:.{max(0, digits - whole)}f}"
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number, such as a rate, with all whole digits and at least `digits` that matter: 2,314, 51.2, 0.0420."""
+    exponent = int(f"{value:.{digits - 1}e}".partition("e")[2])  # of the rounded one, so that 9.996 is 10.0
+    return f"{value:,.{max(0, digits - 1 - exponent)}f}" if value else "0"
 
 
 def percent(ratio: float | None, digits: int = 2) -> str:
@@ -58,7 +66,7 @@ def run_table(report: "RunReport", console: Console) -> Table:
 
 
 def _run_table(report: "RunReport", detail: int) -> Table:
-    title = f"{report.network} on {report.soc} at {report.fps:g} fps, bytes and energy per frame"
+    title = f"{report.network} on {report.soc} at {report.fps:.10g} fps, bytes and energy per frame"
     if report.synthetic:
         title += " (synthetic: drawn from published densities)"
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 1))
@@ -91,7 +99,7 @@ def _static(result: "RunResult") -> str:
 
 
 def _max_fps(result: "RunResult") -> str:
-    return f"{result.sustainable_fps:,.1f}" if result.sustainable_fps < 100 else f"{result.sustainable_fps:,.0f}"
+    return number(result.sustainable_fps)
 
 
 _COLUMNS = (
@@ -107,7 +115,7 @@ _COLUMNS = (
     _Column("static", 2, _static),
     _Column("energy", 0, lambda result: quantity(result.energy_pj_per_frame / PJ_PER_J, "J")),
     _Column("power", 0, lambda result: quantity(result.average_power_watts, "W")),
-    _Column("DRAM power", 0, lambda result: quantity(result.component_watts("dram"), "W")),
+    _Column("DRAM access power", 0, lambda result: quantity(result.component_watts("dram"), "W")),
     _Column("latency", 1, lambda result: "grows" if result.latency_s is None else quantity(result.latency_s, "s")),
     _Column("max fps", 1, _max_fps),
 )
@@ -147,7 +155,7 @@ def queue_line(result: "RunResult") -> str:
     """How long frames took when they came as they did, or at which rate they would be kept up with."""
     if result.queue is None:
         return (
-            f"frames queue up: {result.queue_growth_fps:.3g} more each second; "
+            f"frames queue up: {number(result.queue_growth_fps)} more each second; "
             f"{result.soc} keeps up with {_max_fps(result)} fps"
         )
     queue = result.queue
@@ -173,19 +181,4 @@ def placement_table(result: "RunResult") -> Table:
         moved = [quantity(n_bytes, "B") for n_bytes in (use.dram_read_bytes, use.dram_write_bytes)]
         output = "DRAM" if use.output_spilled else "SRAM"
         table.add_row(use.layer, weights, use.why_weights, output, use.why_output, f"{use.n_tiles:,}", *moved)
-    return table
-
-
-def soc_table(soc: "SocSpec") -> Table:
-    """Every number of a chip with its source."""
-    table = Table(
-        title=f"{soc.name}: {soc.description}", title_justify="left", box=None, pad_edge=False, padding=(0, 2)
-    )
-    table.add_column("key", no_wrap=True)
-    table.add_column("value", justify="right", no_wrap=True)
-    table.add_column("source")
-    for path, value in soc.leaves().items():
-        if path not in ("name", "description"):
-            shown = f"{value:,}" if isinstance(value, int) else str(value)
-            table.add_row(path, shown, soc.source_of(path) or "")
     return table

@@ -42,9 +42,14 @@ def cost(sram: Sram, clock_hz: int) -> SramCost:
     return SramCost(
         read_pj=figure("rd_pJ", sram.read_pj_per_access),
         write_pj=figure("wr_pJ", sram.write_pj_per_access),
-        cycles_per_access=ceil_div(ns_to_ps(figure("cycle_ns")) * clock_hz, PS_PER_S),
+        cycles_per_access=ceil_div(access_ps(sram) * clock_hz, PS_PER_S),
         leakage_watts=mw_to_watts(figure("leak_mW", sram.leakage_mw)),
     )
+
+
+def access_ps(sram: CactiSram) -> int:
+    """Time that an access takes the port [ps]: CACTI's random cycle time."""
+    return ns_to_ps(look_up(sram.cell, sram.access_width_bits, sram.n_banks, sram.capacity_kib, "cycle_ns"))
 
 
 def idle_leakage_ratio(sram: Sram, idle: str) -> float:

@@ -70,7 +70,7 @@ def test_the_slowest_clock_and_its_trail(dcsim: Dcsim) -> None:
     done = dcsim("fit", TRACE, "--smallest", "clock_hz", "--trail")
     assert done.returncode == 0, done.stderr
     assert "smallest clock_hz within phone: 9,706,000" in done.stdout
-    assert "9,705,000 does not fit: sustainable_fps: 19.999 fps, at least 20 fps" in done.stdout
+    assert "9,705,000 does not fit: sustainable_fps: 19.999 fps, at least 20.000 fps" in done.stdout
     assert done.stdout.count("analytic") > 30
     assert done.stdout.count(" event ") == 2
 
@@ -150,6 +150,10 @@ def test_evidence_that_is_missing_is_exit_code_2(dcsim: Dcsim, tmp_path: Path) -
     assert done.returncode == 2
     assert "evidence is missing" in done.stderr
     assert "the test error was not measured" in done.stderr
+    limited = write(tmp_path / "lossless.yaml", accuracy_loss=0.001)
+    done = dcsim("fit", TRACE, "--smallest", "sram.capacity_kib", "--budget", limited)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "evidence is missing for lossless: accuracy_loss (there is no trace of the dense variant" in done.stderr
 
 
 # --- break-even and knobs ----------------------------------------------------------------------------------------------

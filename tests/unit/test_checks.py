@@ -17,7 +17,17 @@ from dcsim.explore.budget import Budget, Check, check
 from dcsim.explore.checks import STATUSES, Blame, Knob, Verdict, weigh
 from dcsim.explore.footprint import in_sram, total_bytes
 from dcsim.report.baseline import Change, Changes, changes, read_document
-from dcsim.report.checks import change_table, check_table, in_unit, markdown, sentence, sentences, title, unchanged
+from dcsim.report.checks import (
+    change_table,
+    check_table,
+    finding,
+    in_unit,
+    markdown,
+    sentence,
+    sentences,
+    title,
+    unchanged,
+)
 from dcsim.report.document import document, to_json
 from dcsim.report.junit import junit
 from dcsim.run import RunReport, judge
@@ -183,12 +193,42 @@ def test_a_run_that_fits_is_not_replayed_again() -> None:
         (0.1, "s", "100 ms"),
         (20, "fps", "20.0 fps"),
         (2314.2, "fps", "2,314 fps"),
+        (0.042, "fps", "0.0420 fps"),
         (8766, "h", "8,766 h"),
         (39.04, "x", "39.0x"),
     ],
 )
 def test_a_figure_is_shown_in_a_unit_that_can_be_read(value: float, unit: str, expected: str) -> None:
     assert in_unit(value, unit) == expected
+
+
+@pytest.mark.parametrize(
+    ("found", "limit", "words"),
+    [
+        (2314.04, 2314.2, "2,314.0 fps, at least 2,314.2 fps"),
+        (19.9991, 20, "19.999 fps, at least 20.000 fps"),
+        (721, 900, "721 fps, at least 900 fps"),
+        (900, 900, "900 fps, at least 900 fps"),
+    ],
+)
+def test_a_figure_and_the_limit_that_it_misses_are_told_apart(found: float, limit: float, words: str) -> None:
+    assert finding(weigh("sustainable_fps", found, limit)) == words
+
+
+@pytest.mark.parametrize(
+    ("found", "limit", "words"),
+    [
+        (1.0, 1.5, "+33.3 %"),
+        (2.0, 1.5, "-33.3 %"),
+        (1.5, 0.1, "-15x"),
+        (4.2e8, 1.0, "-420,000,000x"),
+    ],
+)
+def test_headroom_far_beyond_a_limit_is_how_many_times(found: float, limit: float, words: str) -> None:
+    assert f" {words} " in shown(check_table(own(weigh("latency_s", found, limit))))
+    inverse = words.replace("-", "+") if words.endswith("x") else None
+    if inverse:
+        assert f" {inverse} " in shown(check_table(own(weigh("sustainable_fps", found, limit))))
 
 
 def own(*checks: Check) -> Verdict:

@@ -12,6 +12,7 @@ from dcsim.explore.bisection import search, spread, values_between
 from dcsim.explore.budget import Budget, Limits
 from dcsim.explore.fit import Fit, fit, fit_traces, highest_fps
 from dcsim.explore.network_knobs import Source, by_codebook_bits, fit_source, with_codebook_bits
+from dcsim.report.answers import fit_lines, fit_table
 from dcsim.simulation.simulate import simulate
 from dcsim.soc.spec import load_soc
 from dcsim.traces.trace import Trace
@@ -345,13 +346,26 @@ def test_the_most_bits_that_keep_a_size() -> None:
     assert found.found.value == 6  # and a bit for the gap
 
 
-def test_evidence_that_is_missing_is_what_a_verdict_hangs_on() -> None:
+def test_without_evidence_nothing_is_searched_for() -> None:
     trace = network(linear("fc", 8, 8), test_error=None)
-    found = fit(trace, chip(), 20, budget(test_error=0.03, latency_s=1e-9), "clock_hz")
+    limits = budget(test_error=0.03, accuracy_loss=0.01, latency_s=1e-9)
+    with pytest.raises(ConfigError, match=r"missing for toy: test_error \(.* not measured\); accuracy_loss \("):
+        fit(trace, chip(), 20, limits, "clock_hz")
+
+
+def test_what_the_chip_cannot_be_is_never_the_nearest_miss() -> None:
+    soc, limits = load_soc("mobile45"), budget(latency_s=1e-9)
+    found = fit(STREAMED, soc, 1e7, limits, "sram.capacity_kib")  # frames queue: no point has a latency to miss by
+    assert not all(attempt.possible for attempt in found.trail)
     assert found.nearest
-    assert found.nearest.check
-    assert (found.nearest.check.name, found.nearest.check.status) == ("test_error", "missing")
-    assert set(reasons(found)) == {"test_error"}
+    assert found.nearest.possible
+    beyond = fit(STREAMED, soc, 20, limits, "sram.capacity_kib", lowest=10_000, highest=20_000)
+    assert (beyond.found, beyond.nearest) == (None, None)
+    assert list(fit_lines(beyond)) == [
+        "no sram.capacity_kib from 10,000 to 20,000 fits toy",
+        "mobile45 cannot have any of the values that were tried",
+    ]
+    assert fit_table(beyond).row_count == 1
 
 
 def test_code_bits_of_a_table_keep_the_share_that_huffman_coding_leaves() -> None:

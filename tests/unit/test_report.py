@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from rich.console import Console, RenderableType
 from dcsim.artifact import VARIANTS
 from dcsim.explore.budget import Budget, check
 from dcsim.report.checks import check_table
+from dcsim.report.chips import derived_table, soc_table
 from dcsim.report.document import document, to_json, write_ledger
-from dcsim.report.tables import percent, quantity, resource_table, run_table, soc_table
+from dcsim.report.tables import number, percent, quantity, resource_table, run_table
 from dcsim.run import RunReport, judge
 from dcsim.simulation.simulate import simulate
 from dcsim.soc.ledger import COMPONENTS
@@ -67,6 +69,7 @@ def shown_run(report: RunReport, width: int = 200) -> str:
         (-0.5, "W", "-500 mW"),
         (999.4, "W", "999 W"),
         (1000, "W", "1.00 kW"),
+        (1e-13, "J", "100 fJ"),
     ],
 )
 def test_a_quantity_has_three_digits_and_the_prefix_that_suits_it(value: float, unit: str, expected: str) -> None:
@@ -79,6 +82,14 @@ def test_a_quantity_has_three_digits_and_the_prefix_that_suits_it(value: float, 
 )
 def test_a_quantity_that_rounds_up_past_a_boundary_keeps_three_digits(value: float, expected: str) -> None:
     assert quantity(value, "W") == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(0, "0"), (0.042, "0.0420"), (9.996, "10.0"), (51.23, "51.2"), (2314.2, "2,314"), (1e6, "1,000,000")],
+)
+def test_a_rate_keeps_its_whole_digits_and_three_that_matter(value: float, expected: str) -> None:
+    assert number(value) == expected
 
 
 @pytest.mark.parametrize(
@@ -230,9 +241,25 @@ def test_the_resource_table_names_every_resource() -> None:
     assert all(name in content for name in ("dram", "sram", "decoder", "array", "busy", "idle"))
 
 
+def test_what_follows_from_a_chip_is_worked_out() -> None:
+    # CACTI's 512 KiB of mobile45 take 2.577 ns: one cycle at 350 MHz, two at 400
+    soc = load_soc("mobile45")
+    told = shown(derived_table(soc))
+    assert "2.577 ns    takes 1 cycle of 2.857 ns" in told
+    assert "6.40 GB/s" in told  # 32 bytes in four cycles of 1.25 ns
+    assert "5.60 GMAC/s" in told  # 16 a cycle
+    assert "1.18 nJ" in told  # 1.2 V x (233 - 37) mA x 5 ns
+    faster = shown(derived_table(soc.model_copy(update={"clock_hz": 400_000_000})))
+    assert "takes 2 cycles of 2.500 ns; up to 388 MHz it would be one" in faster
+    assert "any number at once" in shown(derived_table(load_soc("paper45")))
+    assert "DRAM" not in shown(derived_table(load_soc("mcu")))
+
+
 def test_the_soc_table_gives_every_number_with_its_source() -> None:
     content = shown(soc_table(load_soc("mobile45")), width=400)
     for path in load_soc("mobile45").leaves():
         if path not in ("name", "description"):
             assert path in content
+    assert re.search(r"^dram.n_outstanding +null", content, re.MULTILINE)
+    assert "None" not in content
     assert "Horowitz" in content
