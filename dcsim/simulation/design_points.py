@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, Generic, TypeVar
 
 import numpy as np
@@ -117,7 +118,6 @@ def _distinct(values: Sequence[Any] | npt.NDArray[Any]) -> Varied[Any]:
 
 def _changed(soc: SocSpec, key: str, values: Mapping[str, Any]) -> Any:
     """A part of the chip with other values by dotted path, checked as its YAML would be, or a Fault."""
-    field = SocSpec.model_fields[key]
     part = getattr(soc, key)
     tree = part.model_dump() if hasattr(part, "model_dump") else part
     for path, value in values.items():
@@ -129,10 +129,8 @@ def _changed(soc: SocSpec, key: str, values: Mapping[str, Any]) -> Any:
         for parent in parents:
             branch = branch[parent]
         branch[last] = value
-    checked: Any = Annotated[(field.annotation, *field.metadata, field)]
-    adapter: TypeAdapter[Any] = TypeAdapter(checked)
     try:
-        found = adapter.validate_python(tree)
+        found = _adapter(key).validate_python(tree)
         fault = _does_not_fit(soc, key, found)
         return Fault(fault) if fault else found
     except ValidationError as error:
@@ -140,6 +138,14 @@ def _changed(soc: SocSpec, key: str, values: Mapping[str, Any]) -> Any:
         where = ".".join(str(step) for step in (key, *first["loc"]))
         found = "" if isinstance(first["input"], dict) else f", found {first['input']!r}"
         return Fault(f"{where}: {first['msg'].removeprefix('Value error, ')}{found}")
+
+
+@cache
+def _adapter(key: str) -> TypeAdapter[Any]:
+    """What checks a part of a chip by itself; to make one takes many times as long as to use it."""
+    field = SocSpec.model_fields[key]
+    checked: Any = Annotated[(field.annotation, *field.metadata, field)]
+    return TypeAdapter(checked)
 
 
 def _does_not_fit(soc: SocSpec, key: str, part: Any) -> str | None:
