@@ -280,7 +280,7 @@ def _known_keys(location: tuple[str | int, ...], spec_class: Any) -> set[str]:
                 narrowed += _expand(option["items"], definitions)
             elif isinstance(option.get("additionalProperties"), dict):
                 narrowed += _expand(option["additionalProperties"], definitions)
-            elif properties.get("kind", {}).get("const") == part:
+            elif part in (properties.get("kind", {}).get("const"), option.get("title")):
                 narrowed.append(option)
         options = narrowed
     return {key for option in options for key in option.get("properties", {})}

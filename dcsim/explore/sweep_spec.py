@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from dcsim.artifact import VARIANTS, Variant
 from dcsim.config import SourcedSpec, Spec, find_yaml, load_spec
@@ -22,6 +22,8 @@ OBJECTIVES = (
     "sram_bytes",
 )
 MORE_IS_BETTER = frozenset({"sustainable_fps"})
+#: of a range: the values of an axis are listed, while points are only numbered
+MOST_VALUES = 1_000_000
 #: axes along which a network is traced anew, which a trace that was saved cannot be
 OF_A_NETWORK = ("network", "recipe", "variant", "batch", "context", "tokens")
 
@@ -32,12 +34,12 @@ class Range(Spec):
     Attributes:
         start: the first value.
         stop: the last value.
-        n: how many.
+        n: how many, up to 10^6; axes multiply.
     """
 
     start: float
     stop: float
-    n: Annotated[int, Field(ge=1)]
+    n: Annotated[int, Field(ge=1, le=MOST_VALUES)]
 
 
 class Axis(Spec):
@@ -95,6 +97,14 @@ class Zipped(Spec):
         return self
 
 
+def _kind_of_axis(axis: Any) -> str:
+    """So that a slip is one fault, and not one of each kind."""
+    return "Zipped" if isinstance(axis, Zipped) or (isinstance(axis, dict) and "zip" in axis) else "Axis"
+
+
+AxisOrZipped = Annotated[Annotated[Axis, Tag("Axis")] | Annotated[Zipped, Tag("Zipped")], Discriminator(_kind_of_axis)]
+
+
 class SweepSpec(SourcedSpec):
     """A sweep: all combinations of the axes that keep the constraints.
 
@@ -119,7 +129,7 @@ class SweepSpec(SourcedSpec):
     fps: Annotated[float, Field(gt=0)]
     variants: Annotated[tuple[Variant, ...], Field(min_length=1)] = VARIANTS
     engine: Engine = "analytic"
-    axes: tuple[Axis | Zipped, ...]
+    axes: tuple[AxisOrZipped, ...]
     constraints: tuple[str, ...] = ()
     objectives: Annotated[tuple[str, ...], Field(min_length=1)] = ("energy_pj_per_frame", "latency_s")
 

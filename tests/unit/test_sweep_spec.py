@@ -158,6 +158,33 @@ def test_an_axis_that_cannot_be_is_named_with_its_line(axis: str, line: str) -> 
 
 
 @pytest.mark.parametrize(
+    ("axis", "line"),
+    [
+        ("{path: a, values: []}", "axes.0.values: expected at least 1 item"),
+        ("{path: a, log_range: {start: 0, stop: 2, n: 2}}", "axes.0: a log_range goes between positive numbers"),
+        ("{path: a, valus: [1]}", "axes.0.valus: unknown key; did you mean values?"),
+        ("zip: [{path: a, values: [1, 2]}, {path: b, values: [1, 2, 3]}]", "axes.0: zipped axes need as many values"),
+        ("zip: [{path: a, values: [1]}]", "axes.0.zip: expected at least 2 items"),
+        ("3", "axes.0: expected an object, found 3"),
+    ],
+)
+def test_one_slip_of_an_axis_is_one_line(axis: str, line: str) -> None:
+    (only,) = refusal(with_axis(axis))
+    assert only.startswith(f"own.yaml:6: {line}")
+
+
+@pytest.mark.parametrize("kind", ["range", "log_range"])
+def test_more_values_than_an_axis_can_list_are_refused_before_they_are_made(kind: str) -> None:
+    """A thousand million of them would be more than memory holds."""
+    axis = f"{{path: a, {kind}: {{start: 1, stop: 2, n: 1000000000}}}}"
+    for text, place in ((axis, "axes.0"), (f"zip: [{axis}, {{path: b, values: [1]}}]", "axes.0.zip.0")):
+        why = f"own.yaml:6: {place}.{kind}.n: expected less than or equal to 1000000, found 1000000000"
+        assert why in refusal(with_axis(text))
+    (most,) = read(with_axis(axis.replace("1000000000", "1000000"))).single_axes
+    assert len(most.points()) == 10**6
+
+
+@pytest.mark.parametrize(
     ("text", "line"),
     [
         (SWEEP + AXIS, "own.yaml:1: (the file): axes must differ, sram.capacity_kib is there twice"),
