@@ -34,6 +34,8 @@ def sweep(
     plot: Annotated[Path | None, typer.Option("--plot", help="Draw the Pareto front: .png, .svg or .pdf.")] = None,
 ) -> None:
     """Work out every combination of a sweep's axes; a run that was stopped goes on where it was."""
+    from tempfile import TemporaryDirectory
+
     from dcsim.errors import ConfigError
     from dcsim.explore.executors import DaskCluster, LocalPool
     from dcsim.explore.plan import make_plan
@@ -61,8 +63,8 @@ def sweep(
     if plot and len(asked.objectives) < 2:
         raise ConfigError(f"sweep {asked.name} has one objective; a front that can be drawn needs two")
     workforce: Executor = DaskCluster(scheduler) if scheduler else LocalPool(workers) if workers else LocalPool()
-    with listening() as listener:
-        plan = make_plan(asked, output, listener)
+    with listening() as listener, TemporaryDirectory() as scratch:
+        plan = make_plan(asked, output, listener, Path(scratch) if dry_run else None)
         listener.say(expectation(plan, share, workforce))
         if dry_run:
             return

@@ -93,11 +93,12 @@ class Plan:
         return sums.view(KEY).reshape(len(points))
 
 
-def make_plan(spec: SweepSpec, folder: Path, listener: Listener = SILENT) -> Plan:
+def make_plan(spec: SweepSpec, folder: Path, listener: Listener = SILENT, traces: Path | None = None) -> Plan:
     """Check a sweep and make its traces.
 
     Args:
-        folder: where the traces are saved.
+        folder: of the sweep; nobody else's, if it is there.
+        traces: where the traces are saved, in the folder by default.
 
     Raises:
         DcsimError: an unknown path or name, a value that no chip of the sweep can have, a constraint that cannot be
@@ -118,7 +119,7 @@ def make_plan(spec: SweepSpec, folder: Path, listener: Listener = SILENT) -> Pla
     plan = Plan(spec, grid, constraints, {}, socs)
     plan.keeps(np.zeros(1, np.int64))  # finds words that are compared with numbers
     Store(folder).claim(grid.types)
-    return replace(plan, traces=_save_traces(spec, grid, folder.resolve(), listener))
+    return replace(plan, traces=_save_traces(spec, grid, (traces or folder / "traces").resolve(), listener))
 
 
 def chip_leaves(soc: SocSpec) -> dict[str, Any]:
@@ -180,7 +181,7 @@ def _save_traces(spec: SweepSpec, grid: Grid, folder: Path, listener: Listener) 
     for combination in product(*choices):
         wanted = {key: value for part in combination for key, value in part.items()}
         trace = _trace(spec, wanted, listener)
-        found = SavedTrace(folder / "traces" / f"{trace.digest()[:24]}.parquet", trace.digest())
+        found = SavedTrace(folder / f"{trace.digest()[:24]}.parquet", trace.digest())
         if not found.path.exists():
             trace.save(found.path)
         saved[tuple(wanted.get(axis) for axis in TRACE_AXES)] = found

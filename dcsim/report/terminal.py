@@ -29,11 +29,15 @@ def console(stderr: bool = False) -> Console:
 
 @contextmanager
 def listening() -> Iterator[Listener]:
-    """Progress bars on stderr while training runs there in a terminal, and a line for every stage that is finished."""
+    """Progress bars on stderr while training runs there in a terminal, and a line for every stage that is finished.
+
+    What is said again, as of each variant that comes from the same files, is printed once.
+    """
     screen = console(stderr=True)
     columns = (TextColumn("{task.description:<8}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
     bars = Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}", markup=False), console=screen)
     tasks: dict[str, TaskID] = {}
+    said: set[str] = set()
 
     def progress(stage: str, done: int, total: int, note: str) -> None:
         if not screen.is_terminal:
@@ -43,8 +47,13 @@ def listening() -> Iterator[Listener]:
             tasks[stage] = bars.add_task(stage, total=total, note=note)
         bars.update(tasks[stage], completed=done, note=note)
 
+    def say(message: str) -> None:
+        if message not in said:
+            said.add(message)
+            screen.print(message, soft_wrap=True)
+
     try:
-        yield Listener(progress, partial(print_stage, screen), partial(screen.print, soft_wrap=True))
+        yield Listener(progress, partial(print_stage, screen), say)
     finally:
         if tasks:
             bars.stop()

@@ -78,7 +78,22 @@ def test_a_dry_run_tells_how_many_points_there_are_and_does_none(dcsim: Dcsim, t
     assert done.returncode == 0
     assert "72 points of 90 combinations, analytic: about " in done.stderr
     assert done.stdout == ""
-    assert not (tmp_path / "out" / "points").exists()
+    assert not (tmp_path / "out").exists()
+
+
+def test_where_the_files_of_a_network_are_is_told_once_for_all_its_variants(dcsim: Dcsim) -> None:
+    told = dcsim("sweep", "small.yaml", "-o", "out", "--dry-run").stderr.splitlines()
+    assert len([line for line in told if line.startswith("files: ")]) == 1
+    told = dcsim("break-even", "lenet-300-100").stderr.splitlines()
+    assert len([line for line in told if line.startswith("files: ")]) == 1
+
+
+def test_a_dry_run_refuses_a_folder_of_another_sweep_and_leaves_its_own_as_it_is(dcsim: Dcsim, tmp_path: Path) -> None:
+    assert dcsim("sweep", "small.yaml", "-o", "out", "--workers", 1).returncode == 0
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
+    assert dcsim("sweep", "small.yaml", "-o", "out", "--dry-run").returncode == 0
+    assert "choose another folder" in dcsim("sweep", "long.yaml", "-o", "out", "--dry-run").stderr
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")} == before
 
 
 def test_shares_of_several_machines_are_the_whole(dcsim: Dcsim, tmp_path: Path) -> None:
