@@ -8,16 +8,17 @@ verdict = dcsim.check(result, "phone")
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["check", "compress", "simulate", "trace"]
+__all__ = ["check", "compress", "load_trace", "simulate", "trace"]
 
 if TYPE_CHECKING:
     from dcsim.explore.budget import check
-    from dcsim.prepare import compress, trace
+    from dcsim.prepare import compress, load_trace, trace
     from dcsim.simulation.simulate import simulate
 
 _HOMES = {
     "check": "dcsim.explore.budget",
     "compress": "dcsim.prepare",
+    "load_trace": "dcsim.prepare",
     "simulate": "dcsim.simulation.simulate",
     "trace": "dcsim.prepare",
 }

@@ -20,6 +20,14 @@ app = typer.Typer(
 )
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        from dcsim import __version__
+
+        typer.echo(f"dcsim {__version__}")
+        raise typer.Exit
+
+
 class VariantName(StrEnum):
     """Storage variants, as words of the command line."""
 
@@ -43,6 +51,15 @@ class Initialization(StrEnum):
     density = "density"
     forgy = "forgy"
     optimal = "optimal"
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """What goes before a command."""
 
 
 NetworkArgument = Annotated[

@@ -2,7 +2,7 @@
 
 from dcsim.prepare.as_they_are import load_inputs, unknown_operators
 from dcsim.prepare.compressing import Comparison, Compression, architecture, compress, compress_network
-from dcsim.prepare.loading import SILENT, Listener, load_dataset, load_examples, load_recipe, load_trained
+from dcsim.prepare.loading import SILENT, Listener, load_dataset, load_examples, load_recipe, load_trace, load_trained
 from dcsim.prepare.tracing import post_training_traces, synthetic_traces, trace, trace_variants
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "load_examples",
     "load_inputs",
     "load_recipe",
+    "load_trace",
     "load_trained",
     "post_training_traces",
     "synthetic_traces",

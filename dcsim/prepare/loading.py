@@ -11,7 +11,8 @@ from dcsim.config import load_spec
 from dcsim.datasets import Dataset, load_mnist
 from dcsim.errors import ConfigError, NetworkError
 from dcsim.files import is_file
-from dcsim.zoo import Network, call, dense_weights, find_network
+from dcsim.traces.trace import Trace
+from dcsim.zoo import Network, call, dense_weights, find_network, resolve
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,16 +39,27 @@ SILENT = Listener()
 
 
 def load_recipe(network: Network, recipe: str | None) -> Recipe:
-    """The recipe by name, by path, or the network's default. Raises ConfigError."""
+    """The recipe by name, by path, or the network's default.
+
+    Raises:
+        ConfigError: there is none.
+        NetworkError: there is no such network of one's own either, which is then the first thing to say.
+    """
     if recipe and (recipe.endswith((".yaml", ".yml")) or "/" in recipe):
         return load_spec(Recipe, Path(recipe))
     if network.folder is None:
+        resolve(network.builder)
         raise ConfigError(f"{network.name} needs a recipe: give one with --recipe FILE.yaml")
     path = network.folder / (f"recipe-{recipe}.yaml" if recipe and recipe != "default" else "recipe.yaml")
     if not is_file(path):
         known = sorted(p.stem.removeprefix("recipe-") for p in network.folder.glob("recipe-*.yaml"))
         raise ConfigError(f"{network.name} has no recipe {recipe!r}; known: default, {', '.join(known)}")
     return load_spec(Recipe, path)
+
+
+def load_trace(path: Path | str) -> Trace:
+    """A trace that `dcsim trace` or `Trace.save` wrote. Raises TraceError."""
+    return Trace.load(path)
 
 
 def load_dataset(network: Network, listener: Listener = SILENT) -> Dataset:

@@ -24,7 +24,9 @@ UNITS = {
     "clock_hz": "Hz",
     "volts": "V",
 }
-CONDITIONS = ("soc", "fps", "budget", "dcsim_version")
+TEXT, NUMBER, NONE = (str,), (int, float), (type(None),)
+CONDITIONS = {"soc": TEXT, "fps": NUMBER, "budget": TEXT + NONE, "dcsim_version": TEXT}
+WORDS: dict[type, str] = {str: "text", int: "a number", type(None): "null", dict: "a mapping", list: "a list"}
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Changes:
     """What has changed since a baseline.
 
     Attributes:
-        conditions: such as `soc mobile45, now phone7nm`: what was asked is not the same.
+        conditions: such as `soc mobile45, now phone7nm`: what was asked is not the same, or a variant not there.
         variants: changes of every figure by variant; none of a variant that the baseline does not have.
     """
 
@@ -53,7 +55,7 @@ class Changes:
 def read_document(path: Path) -> Document:
     """A document that `dcsim check --json` wrote. Raises ConfigError."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
     except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError(f"cannot read the baseline {path}: {reason}") from error
@@ -67,33 +69,56 @@ def read_document(path: Path) -> Document:
     return content
 
 
+def _no_number(word: str) -> float:
+    raise ValueError(f"{word} is no number")
+
+
 def changes(before: Document, now: Document) -> Changes:
-    """Every figure of two documents of one network. Raises ConfigError when they are of different ones."""
+    """Every figure of two documents of one network.
+
+    Raises:
+        ConfigError: they are of different ones, or the first is not what `--json` writes.
+    """
     if before["network"] != now["network"]:
         raise ConfigError(f"the baseline is of {before['network']}, these traces are of {now['network']}")
-    moved = (
-        f"{key} {_word(before.get(key))}, now {_word(now[key])}" for key in CONDITIONS if before.get(key) != now[key]
+    asked = {key: _field(before, key, *kinds) for key, kinds in CONDITIONS.items()}
+    moved = [f"{key} {_word(was)}, now {_word(now[key])}" for key, was in asked.items() if was != now[key]]
+    old, new = (
+        {_field(variant, "variant", *TEXT): _figures(variant) for variant in content["variants"]}
+        for content in (before, now)
     )
-    try:
-        old = {variant["variant"]: _figures(variant) for variant in before["variants"]}
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(f"the baseline is not as `dcsim check --json` wrote it: {error}") from error
-    new = {variant["variant"]: _figures(variant) for variant in now["variants"]}
-    return Changes(tuple(moved), {name: _changes(old[name], figures) for name, figures in new.items() if name in old})
+    absent = [f"it has no {name}, so nothing to compare with" for name in new if name not in old]
+    return Changes(
+        (*moved, *absent), {name: _changes(old[name], figures) for name, figures in new.items() if name in old}
+    )
+
+
+def _field(owner: object, name: str, *kinds: type) -> Any:
+    """What a mapping holds under a name. Raises ConfigError when that is of no such kind."""
+    if not isinstance(owner, dict):
+        raise ConfigError(f"the baseline is not as `dcsim check --json` wrote it: expected a mapping, found {owner!r}")
+    value = owner.get(name)
+    if name not in owner or isinstance(value, bool) or not isinstance(value, kinds):
+        expected = " or ".join(WORDS[kind] for kind in kinds if kind in WORDS)
+        found = repr(value) if name in owner else "nothing"
+        raise ConfigError(
+            f"the baseline is not as `dcsim check --json` wrote it: {name}: expected {expected}, found {found}"
+        )
+    return value
 
 
 def _word(condition: object) -> str:
-    return f"{condition:g}" if isinstance(condition, int | float) else str(condition)
+    return f"{condition:.10g}" if isinstance(condition, int | float) else str(condition)
 
 
-def _figures(variant: dict[str, Any]) -> dict[str, tuple[str, float | None]]:
+def _figures(variant: object) -> dict[str, tuple[str, float | None]]:
     """Unit and value of every figure of one variant; energies by component are `energy_<component>_pj`."""
-    figures = {name: (unit, variant[name]) for name, unit in UNITS.items()}
-    figures |= {f"energy_{name}_pj": ("pJ", pj) for name, pj in variant["energy_pj_by_component"].items()}
-    figures |= {item["name"]: (item["unit"], item["found"]) for item in variant["checks"]}
-    for name, (_, value) in figures.items():
-        if not isinstance(value, int | float | None):
-            raise TypeError(f"{name} is {value!r}")
+    energies = _field(variant, "energy_pj_by_component", dict)
+    figures = {name: (unit, _field(variant, name, *NUMBER, *NONE)) for name, unit in UNITS.items()}
+    figures |= {f"energy_{name}_pj": ("pJ", _field(energies, name, *NUMBER)) for name in energies}
+    for item in _field(variant, "checks", list):
+        unit, found = _field(item, "unit", *TEXT), _field(item, "found", *NUMBER, *NONE)
+        figures[_field(item, "name", *TEXT)] = (unit, found)
     return figures
 
 

@@ -78,14 +78,14 @@ def _row(item: Check) -> list[str]:
         item.name,
         _expected(item),
         "-" if item.found is None else in_unit(item.found, item.unit, digits_between(item)),
-        "-" if item.headroom is None else _headroom(item.headroom),
+        "-" if item.headroom is None else _times(item.headroom),
         item.status,
         _blamed(item.blame) if item.blame else "-",
     ]
 
 
-def _headroom(ratio: float) -> str:
-    """What is left of the limit, `+99.7 %`, or lacks, `-12.5 %`; from ten times the limit on `+118x` and `-118x`."""
+def _times(ratio: float) -> str:
+    """A difference as a share, `+99.7 %` or `-12.5 %`; from ten times on, in either direction, `+118x` and `-118x`."""
     return f"{100 * ratio:+.1f} %" if abs(ratio) < 9 else f"{'+' if ratio > 0 else '-'}{1 + abs(ratio):,.0f}x"
 
 
@@ -159,7 +159,7 @@ def _change_row(change: "Change") -> list[str]:
     points = f"{100 * (now - before):+.2f} points"
     difference = in_unit(now - before, change.unit)
     absolute = (difference if now < before else f"+{difference}") if change.unit else points
-    return [*cells, absolute, f"{100 * (now / before - 1):+.1f} %" if before else "-"]
+    return [*cells, absolute, _times(now / before - 1) if before else "-"]
 
 
 # --- Markdown ---------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import dcsim
-from dcsim.errors import ConfigError
+from dcsim.errors import ConfigError, TraceError
 from dcsim.run import run
 from dcsim.traces.trace import Trace
 
@@ -46,6 +46,14 @@ def test_results_show_themselves_in_a_notebook(what: str) -> None:
 def test_paths_may_be_given_as_text(tmp_path: Path) -> None:
     dcsim.trace("lenet-300-100").save(str(tmp_path / "t.parquet"))
     assert Trace.load(str(tmp_path / "t.parquet")).network == "lenet-300-100"
+
+
+def test_a_saved_trace_is_loaded_by_its_path(tmp_path: Path) -> None:
+    saved = dcsim.trace("lenet-300-100")
+    saved.save(tmp_path / "t.parquet")
+    assert dcsim.load_trace(tmp_path / "t.parquet") == saved
+    with pytest.raises(TraceError, match=r"no trace file none\.parquet"):
+        dcsim.load_trace("none.parquet")
 
 
 def test_a_misspelt_variant_is_answered() -> None:

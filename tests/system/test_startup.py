@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from dcsim import __version__
+from tests.conftest import ROOT, Dcsim
 
 HEAVY = {"torch", "pandas", "matplotlib", "numba"}
 TRACE = ROOT / "models" / "lenet-300-100" / "compressed" / "default" / "huffman.parquet"
@@ -34,10 +35,22 @@ def loaded_by(*arguments: object, folder: Path) -> set[str]:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--help",), ("run", "--help"), ("check", TRACE), ("simulate", TRACE, "--json", "-"), ("soc", "mobile45")],
+    [
+        ("--help",),
+        ("--version",),
+        ("run", "--help"),
+        ("check", TRACE),
+        ("simulate", TRACE, "--json", "-"),
+        ("soc", "mobile45"),
+    ],
 )
 def test_nothing_heavy_is_loaded(arguments: tuple[object, ...], tmp_path: Path) -> None:
     assert not loaded_by(*arguments, folder=tmp_path) & HEAVY
+
+
+def test_the_version_is_told(dcsim: Dcsim) -> None:
+    done = dcsim("--version")
+    assert (done.returncode, done.stdout) == (0, f"dcsim {__version__}\n")
 
 
 def test_a_run_from_kept_files_needs_no_torch(tmp_path: Path) -> None:

@@ -403,6 +403,7 @@ def test_a_baseline_shows_every_figure_that_changed_absolute_and_in_percent() ->
     [
         (Change("latency_s", "s", 1e-3, 1.5e-3), ["1.00 ms", "1.50 ms", "+500 µs", "+50.0 %"]),
         (Change("test_error", "", 0.01, 0.0125), ["1.00 %", "1.25 %", "+0.25 points", "+25.0 %"]),
+        (Change("latency_s", "s", 1e-3, 0.5), ["1.00 ms", "500 ms", "+499 ms", "+500x"]),
         (Change("latency_s", "s", 1e-3, None), ["1.00 ms", "-", "-", "-"]),
         (Change("sram_bytes", "bytes", None, 10), ["-", "10.0 B", "-", "-"]),
         (Change("deadline_misses", "", 0.0, 0.5), ["0.00 %", "50.00 %", "+50.00 points", "-"]),
@@ -420,7 +421,8 @@ def test_a_baseline_under_other_conditions_is_said_to_be() -> None:
 def test_a_variant_that_the_baseline_does_not_have_has_no_changes() -> None:
     now = judged({"latency_s": 1.0}, chip(), replace(TRACE, variant="huffman"))
     found = changes(document(judged({"latency_s": 1.0}, chip())), document(now))
-    assert found == Changes((), {})
+    assert found == Changes(("it has no huffman, so nothing to compare with",), {})
+    assert "Baseline: it has no huffman" in markdown(now, found)
 
 
 def test_a_baseline_of_another_network_is_refused() -> None:
@@ -437,6 +439,7 @@ def test_a_baseline_of_another_network_is_refused() -> None:
         ('{"schema": 3}', "not a document"),
         ('{"schema": 2, "network": "toy", "variants": []}', "schema 2, this dcsim compares with 3"),
         ('{"network": "toy", "variants": []}', "schema None"),
+        ('{"network": "toy", "fps": NaN}', "NaN is no number"),
     ],
 )
 def test_a_baseline_that_is_none_is_refused(content: str, words: str, tmp_path: Any) -> None:
@@ -456,8 +459,34 @@ def test_a_baseline_with_holes_is_refused(variant: Any) -> None:
 
 def test_a_baseline_with_a_word_for_a_number_is_refused() -> None:
     now = document(judged({"latency_s": 1.0}, chip()))
-    with pytest.raises(ConfigError, match="volts is 'high'"):
+    with pytest.raises(ConfigError, match="volts: expected a number or null, found 'high'"):
         changes({**now, "variants": [{**now["variants"][0], "volts": "high"}]}, now)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"fps": "x"}, "fps: expected a number, found 'x'"),
+        ({"fps": True}, "fps: expected a number, found True"),
+        ({"soc": None}, "soc: expected text, found None"),
+        ({"budget": 3}, "budget: expected text or null, found 3"),
+        ({"variants": [{"variant": 5}]}, "variant: expected text, found 5"),
+    ],
+)
+def test_a_baseline_with_fields_of_another_kind_is_refused(changed: dict[str, Any], words: str) -> None:
+    now = document(judged({"latency_s": 1.0}, chip()))
+    with pytest.raises(ConfigError, match=f"not as `dcsim check --json` wrote it: {words}"):
+        changes(now | changed, now)
+    without = {key: value for key, value in now.items() if key != "fps"}
+    with pytest.raises(ConfigError, match="fps: expected a number, found nothing"):
+        changes(without, now)
+
+
+@pytest.mark.parametrize("part", [{"energy_pj_by_component": {"dram": "x"}}, {"checks": [5]}, {"checks": {}}])
+def test_a_baseline_with_parts_of_another_kind_is_refused(part: dict[str, Any]) -> None:
+    now = document(judged({"latency_s": 1.0}, chip()))
+    with pytest.raises(ConfigError, match=r"not as `dcsim check --json` wrote it: .*expected"):
+        changes({**now, "variants": [now["variants"][0] | part]}, now)
 
 
 def test_what_json_wrote_is_a_baseline(tmp_path: Any) -> None:

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from dcsim.compression.pipeline import load_weights, state_weights
 from dcsim.config import parse_spec, shipped
 from dcsim.errors import ConfigError, NetworkError
+from dcsim.prepare import load_recipe
 from dcsim.zoo import Network, NetworkSpec, call, dense_weights, find_network, known_networks, resolve
 
 OWN = Network("own", "own:build", "")
@@ -190,3 +191,13 @@ def test_a_table_that_is_missing_or_wrong_is_named(tmp_path: Path) -> None:
     path.write_text("name: n\nkind: trained\nbuilder: own:build\ndataset: mnist\n")
     with pytest.raises(ConfigError, match=f"{path}: a network given by a file is a table of layers, kind: synthetic"):
         find_network(str(path))
+
+
+@pytest.mark.usefixtures("own_modules")
+def test_without_a_recipe_a_network_that_is_none_is_said_first() -> None:
+    with pytest.raises(NetworkError, match="no module named mynt"):
+        load_recipe(find_network("mynt:build"), None)
+    with pytest.raises(NetworkError, match="zoo_fine has no 'biuld'"):
+        load_recipe(find_network("zoo_fine:biuld"), None)
+    with pytest.raises(ConfigError, match="needs a recipe"):
+        load_recipe(find_network("zoo_fine:build"), None)
