@@ -100,6 +100,7 @@ def sweep_lines(found: "Sweep", rows: "pd.DataFrame") -> list[str]:
     ]
     faults = [(n, error) for error, n in rows["error"].value_counts().items() if error]
     lines += [f"{n:,} point{'s' if n > 1 else ''} cannot be: {error}" for n, error in faults]
+    lines += _left_out(rows[(rows["error"] == "") & ((rows["engine"] == "event") | (not found.replayed))], found)
     if found.replayed:
         from dcsim.explore.screen import disagreement
 
@@ -112,6 +113,18 @@ def sweep_lines(found: "Sweep", rows: "pd.DataFrame") -> list[str]:
     elif found.plan.spec.engine == "screen":
         lines.append("nothing is replayed before the rows of all shares are there, or when none is free of errors")
     return lines
+
+
+def _left_out(sound: "pd.DataFrame", found: "Sweep") -> list[str]:
+    """Which points cannot be among the best for want of a figure, while what moves the other figures counts them."""
+    n_without = {name: int(sound[name].isna().sum()) for name in found.plan.spec.objectives}
+    because = {"latency_s": " (they do not keep up with their frame rate)", "test_error": " (it was not measured)"}
+    return [
+        f"{n:,} point{'s have' if n > 1 else ' has'} no {name}{because.get(name, '')}: not among the best, but counted "
+        "in what moves the other figures"
+        for name, n in n_without.items()
+        if n
+    ]
 
 
 def require_sound(found: "Sweep", rows: "pd.DataFrame") -> None:

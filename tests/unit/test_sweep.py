@@ -322,6 +322,19 @@ def test_what_was_found_is_told_with_points_that_cannot_be() -> None:
     assert lines[1:] == [f"3 points cannot be: {why}"]
 
 
+def test_points_that_do_not_keep_up_are_told_where_the_best_leave_them_out() -> None:
+    found = run(axis("fps", 20, 1e7), ARRAY)
+    rows = sweep_rows(found)
+    assert rows["latency_s"].isna().sum() == 3
+    assert sweep_lines(found, rows)[1:] == [
+        "3 points have no latency_s (they do not keep up with their frame rate): not among the best, but counted in what "
+        "moves the other figures"
+    ]
+    assert all(cell == "20" for cell in sweep_table(found, rows).columns[0].cells)
+    both = run(axis("fps", 20, 1e7), ARRAY, objectives=["energy_pj_per_frame", "sram_bytes"])
+    assert len(sweep_lines(both, sweep_rows(both))) == 1  # where nobody asks for the latency, nobody lacks it
+
+
 def test_the_best_points_are_shown_the_best_on_top() -> None:
     found = run(objectives=["sustainable_fps", "sram_bytes"])
     table = sweep_table(found, sweep_rows(found))
