@@ -69,5 +69,5 @@ fuzz: install   ## two million altered .dcz files: each is decoded or refused wi
 	$(PIP) --editable '.[fuzz]'
 	$(BIN)/python -m tests.attacks.fuzz -runs=2000000 -verbosity=0
 
-reproduce: install  ## train and compress the LeNets of models/ again: an hour on two cores; NETWORKS=resnet-20 for that one
+reproduce: install  ## train and compress the LeNets of models/ again: under an hour on two cores; NETWORKS=resnet-20 for that one
 	$(BIN)/python -m benchmarks.reproduce $(NETWORKS)
