@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -256,8 +257,9 @@ class Running:
             time.sleep(0.02)
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> int:
-        """All of its processes at once."""
-        os.killpg(self.process.pid, number)
+        """All of its processes at once, unless a quick machine has ended before."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
         self.process.communicate(timeout=60)
         return self.process.returncode
 
