@@ -85,7 +85,8 @@ def _knob(item: Check, result: RunResult, soc: SocSpec, turned: Callable[[Change
 def _in_words(changes: Changes) -> str:
     """`sram.capacity_kib: 1024`; a figure that is left to its default goes without saying."""
     turns = {path: value for path, value in changes.items() if value is not None}
-    return ", ".join(f"--fps {value:g}" if path == FPS else f"{path}: {value}" for path, value in turns.items())
+    words = {path: f"{value:.10g}" if isinstance(value, float) else str(value) for path, value in turns.items()}
+    return ", ".join(f"--fps {word}" if path == FPS else f"{path}: {word}" for path, word in words.items())
 
 
 def _untried(item: Check, result: RunResult) -> Knob:

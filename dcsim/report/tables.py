@@ -132,11 +132,13 @@ def _fits(result: "RunResult", verdict: "Verdict | None") -> Text:
 
 
 def _used(check: "Check") -> str:
-    """How much of a limit is used: `63 % of power`."""
+    """How much of a limit is used: `63 % of power`, from ten times on `16x power`."""
     word = FIGURES[check.name].word
     if check.status == "missing":
         return f"no evidence of {word}"
-    return word if math.isinf(check.used) else f"{_significant(100 * check.used, 2)} % of {word}"
+    if math.isinf(check.used):
+        return word
+    return f"{_significant(100 * check.used, 2)} % of {word}" if check.used < 10 else f"{check.used:,.0f}x {word}"
 
 
 def resource_table(result: "RunResult") -> Table:

@@ -70,6 +70,7 @@ def test_the_slowest_clock_and_its_trail(dcsim: Dcsim) -> None:
     done = dcsim("fit", TRACE, "--smallest", "clock_hz", "--trail")
     assert done.returncode == 0, done.stderr
     assert "smallest clock_hz within phone: 9,706,000" in done.stdout
+    assert "tightest limit, or why not" in done.stdout
     assert "9,705,000 does not fit: sustainable_fps: 19.999 fps, at least 20.000 fps" in done.stdout
     assert done.stdout.count("analytic") > 30
     assert done.stdout.count(" event ") == 2
@@ -163,6 +164,9 @@ def test_break_even_points_of_lenet_5(dcsim: Dcsim, tmp_path: Path) -> None:
     done = dcsim("break-even", "lenet-5", "--json", "points.json")
     assert done.returncode == 0, done.stderr
     assert "from 66.5" in done.stdout
+    assert "variant    less power     compared at    its power    power of dense    max fps" in done.stdout
+    assert "DRAM traffic with 1 KiB less" in done.stdout
+    assert "powers are those at the rate they are compared at" in done.stdout
     found = json.loads((tmp_path / "points.json").read_text())
     assert [each["ahead"] for each in found["storage"]] == ["always"] * 3
     assert [each["capacity_kib"] for each in found["on_chip"]] == [1773, 293, 166, 160]

@@ -140,6 +140,11 @@ def test_traffic_is_mended_by_room_for_what_moves() -> None:
         ({"latency_s": 3e-6}, chip({"sram.capacity_kib": 64}), "array.lanes_out: 2"),
         ({"latency_s": 1e-6}, chip({"dram.bandwidth_bytes_per_s": 1e9}), "sram.capacity_kib: 32"),
         ({"sram_bytes": 4000}, chip({"sram.capacity_kib": 64}), "sram.capacity_kib: 3"),
+        (
+            {"latency_s": 1.5e-5},  # 20 KiB of weights come every frame
+            chip({"idle.sram": "off", "dram.bandwidth_bytes_per_s": 1e9}),
+            "dram.bandwidth_bytes_per_s: 2000000000",
+        ),
     ],
 )
 def test_the_knob_is_that_of_who_is_to_blame(limits: dict[str, float], soc: SocSpec, turn: str) -> None:

@@ -226,6 +226,7 @@ def test_the_check_table_says_what_is_over() -> None:
     [
         ({"test_error": 0.02}, None, "no, no evidence of error"),
         ({"test_error": 0.02}, 0.01, "yes, 50 % of error"),
+        ({"test_error": 0.001}, 0.01, "no, 10x error"),
         ({"test_error": 0.0}, 0.01, "no, error"),  # there is no share of nothing
         ({"accuracy_loss": 0.02}, 0.01, "no, no evidence of accuracy"),
     ],
