@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("check", "expected", "found", "headroom", "", "most of it")
 MOST_DIGITS = 15  # that a float has
+LEAST_SHARE = 0.0005  # less would be 0.0 %
 STYLES: dict[Status, str] = {"ok": "green", "warn": "yellow", "over": "red", "missing": "red"}
 WORDS: dict[Status, str] = {"ok": "ok", "warn": "warning", "over": "over", "missing": "no evidence"}
 VERDICTS: dict[Status, str] = {
@@ -86,6 +87,8 @@ def _row(item: Check) -> list[str]:
 
 def _times(ratio: float) -> str:
     """A difference as a share, `+99.7 %` or `-12.5 %`; from ten times on, in either direction, `+118x` and `-118x`."""
+    if 0 < abs(ratio) < LEAST_SHARE:
+        return f"{100 * ratio:+.1g} %"
     return f"{100 * ratio:+.1f} %" if abs(ratio) < 9 else f"{'+' if ratio > 0 else '-'}{1 + abs(ratio):,.0f}x"
 
 

@@ -43,8 +43,10 @@ def _significant(value: float, digits: int) -> str:
 
 def number(value: float, digits: int = 3) -> str:
     """A number, such as a rate, with all whole digits and at least `digits` that matter: 2,314, 51.2, 0.0420."""
+    if not value or math.isinf(value):  # a frame that takes no time
+        return f"{value:g}"
     exponent = int(f"{value:.{digits - 1}e}".partition("e")[2])  # of the rounded one, so that 9.996 is 10.0
-    return f"{value:,.{max(0, digits - 1 - exponent)}f}" if value else "0"
+    return f"{value:,.{max(0, digits - 1 - exponent)}f}"
 
 
 def percent(ratio: float | None, digits: int = 2) -> str:

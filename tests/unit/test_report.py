@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -86,7 +87,15 @@ def test_a_quantity_that_rounds_up_past_a_boundary_keeps_three_digits(value: flo
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [(0, "0"), (0.042, "0.0420"), (9.996, "10.0"), (51.23, "51.2"), (2314.2, "2,314"), (1e6, "1,000,000")],
+    [
+        (0, "0"),
+        (math.inf, "inf"),
+        (0.042, "0.0420"),
+        (9.996, "10.0"),
+        (51.23, "51.2"),
+        (2314.2, "2,314"),
+        (1e6, "1,000,000"),
+    ],
 )
 def test_a_rate_keeps_its_whole_digits_and_three_that_matter(value: float, expected: str) -> None:
     assert number(value) == expected
