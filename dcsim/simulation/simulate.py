@@ -1,5 +1,6 @@
 """From a trace and a chip to a result: place, replay a cold and a steady frame, queue frames, add up energy."""
 
+from pathlib import Path
 from typing import Literal
 
 from dcsim.errors import SimulationError
@@ -23,7 +24,7 @@ PERIODIC = Arrivals()
 
 
 def simulate(
-    trace: Trace,
+    trace: Trace | Path | str,
     soc: SocSpec | str = "mobile45",
     fps: float = 20,
     *,
@@ -35,6 +36,7 @@ def simulate(
     """Replay `trace` on `soc` with inferences arriving at `fps` per second.
 
     Args:
+        trace: a trace, or the path of a saved one.
         soc: a chip, or the name or path of its YAML.
         arrivals: how frames arrive; evenly if not said.
         deadline_s: from arrival to last write-back; until the next frame is due if not said.
@@ -43,9 +45,11 @@ def simulate(
             much faster on large networks.
 
     Raises:
+        TraceError: the file is no trace.
         SimulationError: fps or deadline is not a positive number, or the network does not fit the SoC's memories.
     """
     require_fps(fps)
+    trace = trace if isinstance(trace, Trace) else Trace.load(trace)
     if not trace.layers:
         raise SimulationError(f"{trace.network}: the trace has no layers, so there is nothing to simulate")
     if deadline_s is not None and not 0 < deadline_s < float("inf"):

@@ -52,6 +52,7 @@ def test_a_saved_trace_is_loaded_by_its_path(tmp_path: Path) -> None:
     saved = dcsim.trace("lenet-300-100")
     saved.save(tmp_path / "t.parquet")
     assert dcsim.load_trace(tmp_path / "t.parquet") == saved
+    assert dcsim.simulate(tmp_path / "t.parquet") == dcsim.simulate(saved)
     with pytest.raises(TraceError, match=r"no trace file none\.parquet"):
         dcsim.load_trace("none.parquet")
 
