@@ -43,6 +43,8 @@ def expectation(plan: "Plan", share: "Share", executor: "Executor") -> str:
     each_s = _each_s(plan, middle, engine)
     n_workers = min(getattr(executor, "n_workers", 1), len(sizes))
     processes = f"{n_workers} processes" if n_workers > 1 else "1 process"
+    if not hasattr(executor, "n_workers"):
+        processes = "one worker of the cluster"
     told = (
         f"{n_points:,} points of {plan.grid.n_points:,} combinations, {engine}: about {quantity(each_s, 's')} each, "
         f"{quantity(n_points * each_s / n_workers, 's')} with {processes}, and some seconds to start"
