@@ -30,6 +30,7 @@ TRIED = {"analytic": 1 << 14, "event": 4}
 
 def expectation(plan: "Plan", share: "Share", executor: "Executor") -> str:
     """How many points there are, and how long they take by trying some. Raises ConfigError when there are none."""
+    from dcsim.explore.executors import DaskCluster
     from dcsim.explore.sweep import blocks, first_engine
 
     engine = first_engine(plan.spec)
@@ -43,7 +44,7 @@ def expectation(plan: "Plan", share: "Share", executor: "Executor") -> str:
     each_s = _each_s(plan, middle, engine)
     n_workers = min(getattr(executor, "n_workers", 1), len(sizes))
     processes = f"{n_workers} processes" if n_workers > 1 else "1 process"
-    if not hasattr(executor, "n_workers"):
+    if isinstance(executor, DaskCluster):
         processes = "one worker of the cluster"
     told = (
         f"{n_points:,} points of {plan.grid.n_points:,} combinations, {engine}: about {quantity(each_s, 's')} each, "
