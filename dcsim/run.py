@@ -87,10 +87,8 @@ class RunReport:
 
     def require_evidence(self) -> None:
         """Refuse a verdict on the gated variant that nobody can give. Raises ConfigError."""
-        checks = self.verdict.checks if self.verdict else ()
-        missing = [f"{item.name} ({item.why})" for item in checks if item.status == "missing"]
-        if missing:
-            raise ConfigError(f"evidence is missing for {self.budget}: {'; '.join(missing)}")
+        if self.verdict:
+            self.verdict.require_evidence()
 
     @property
     def plot(self) -> "RunPlots":

@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from dcsim.errors import ConfigError
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -154,6 +156,12 @@ class Verdict:
         failed = [check for check in self.checks if not check.ok]
         named = [check for check in self.checks if check.name != "sustainable_fps"]
         return max(failed or named or self.checks, key=lambda check: check.used)
+
+    def require_evidence(self) -> None:
+        """Refuse a verdict that nobody can give. Raises ConfigError."""
+        missing = [f"{check.name} ({check.why})" for check in self.checks if check.status == "missing"]
+        if missing:
+            raise ConfigError(f"evidence is missing for {self.budget}: {'; '.join(missing)}")
 
     def rows(self) -> list[dict[str, Any]]:
         """Every check as plain values."""

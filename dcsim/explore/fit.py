@@ -215,9 +215,7 @@ def judged(
     except SimulationError as error:
         return Attempt(value, engine, False, fault=str(error))
     verdict = check(result, budget, trace=trace, soc=soc, reference_error=reference_error)
-    missing = [f"{item.name} ({item.why})" for item in verdict.checks if item.status == "missing"]
-    if missing:
-        raise ConfigError(f"evidence is missing for {budget.name}: {'; '.join(missing)}")
+    verdict.require_evidence()
     return Attempt(
         value,
         engine,

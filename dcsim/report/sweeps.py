@@ -142,7 +142,7 @@ def sweep_table(found: "Sweep", rows: "pd.DataFrame") -> Table:
     from dcsim.explore.front import pareto
 
     spec = found.plan.spec
-    axes = [path for axis in found.plan.grid.axes for path, values in axis.items() if len(set(values.tolist())) > 1]
+    axes = list(found.axes)
     if found.replayed:
         rows = rows[rows["engine"] == "event"]
     objectives = list(spec.objectives)

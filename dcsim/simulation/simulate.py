@@ -19,7 +19,7 @@ from dcsim.traces.trace import Trace
 from dcsim.units import PS_PER_S, ps_to_s, s_to_ps
 
 Engine = Literal["event", "analytic"]
-LEAST_FPS, MOST_FPS = 1e-6, float(PS_PER_S)  # a frame a fortnight; a frame at every step of the clock
+LEAST_FPS, MOST_FPS = 1e-6, float(PS_PER_S)  # a frame in twelve days; a frame at every step of the clock
 PERIODIC = Arrivals()
 
 
